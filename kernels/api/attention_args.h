@@ -4,6 +4,10 @@
 // `qkv [rows, num_heads, 3, head_dim]`: query, key and value of a head side by
 // side. This is GPT-NeoX's own layout; weights of other families are put into
 // it when they are loaded, so that one rank's heads are one range of rows.
+//
+// A query without a visible key gets a zero output row. Scores and softmax are
+// fp32 or wider; rotated vectors, cached keys and values, and outputs are
+// rounded to T.
 #ifndef BLOCKSERVE_KERNELS_API_ATTENTION_ARGS_H_
 #define BLOCKSERVE_KERNELS_API_ATTENTION_ARGS_H_
 
@@ -25,13 +29,16 @@ struct KvLayer {
 // Rotates queries and keys by their positions and appends keys and values to
 // the paged cache (FORMAT.md 5.1).
 struct RotaryStoreKvArgs {
-  TensorView qkv;     // T [rows, num_heads, 3, head_dim]; queries are rotated
-                      // in place (keys may be)
-  TensorView rotary;  // float [num_positions, rotary_dim]: rotary_dim / 2
-                      // cosines, then as many sines; empty: no rotation
-  TensorView positions;  // int32 [rows], in [0, num_positions)
-  TensorView slots;      // int32 [rows]: page * page_length + offset in page;
-                         // -1: the row's key is seen by nobody, store nothing
+  TensorView qkv;  // T [rows, num_heads, 3, head_dim]; queries are rotated
+                   // in place (keys may be)
+  TensorView rotary = {};  // float [num_positions, rotary_dim]: rotary_dim / 2
+                           // cosines, then as many sines; empty: no rotation.
+                           // With h = rotary_dim / 2, elements i and i + h of a
+                           // head turn together, i < h; the rest stays
+  TensorView positions =
+      {};            // int32 [rows], in [0, num_positions); with `rotary`
+  TensorView slots;  // int32 [rows]: page * page_length + offset in page;
+                     // -1: the row's key is seen by nobody, store nothing
   KvLayer cache;
 };
 
@@ -39,11 +46,15 @@ struct RotaryStoreKvArgs {
 struct PagedAttentionArgs {
   TensorView qkv;  // T [rows, num_heads, 3, head_dim]; queries are read
   TensorView query_offsets;  // int32 [num_sequences + 1]: the rows of sequence
-                             // s are [query_offsets[s], query_offsets[s + 1])
-  TensorView page_table;     // int32 [num_sequences, max_pages]
+                             // s are [query_offsets[s], query_offsets[s + 1]);
+                             // the first is 0, the last is `rows`
+  TensorView page_table;     // int32 [num_sequences, max_pages]: key k lies in
+                             // page [k / kPageLength]; entries of pages
+                             // without a visible key are not read
   TensorView key_begin;      // int32 [rows]: keys [key_begin, key_end) of the
-  TensorView key_end;        // int32 [rows]  sequence are visible; if there are
-                             //               none the output row is zero
+  TensorView key_end;        // int32 [rows]  sequence are visible, within
+                             // [0, max_pages * kPageLength); none (the output
+                             // row is zero) if key_end <= key_begin
   float scale = 1.0f;        // scores are scale * q.k
   KvLayer cache;
   TensorView output;  // T [rows, num_heads, head_dim]; not `qkv`
@@ -51,23 +62,26 @@ struct PagedAttentionArgs {
 
 // Attention of a block's few positions over each other, with a small dense
 // cache per row: the token decoder's, dropped when the block ends. Appends the
-// keys and values of the new positions, then attends.
+// keys and values of the new positions, then attends. New position i of a row
+// is its position past_length + i in the mask, the bias and the window.
 struct LocalAttentionArgs {
   TensorView qkv;  // T [rows * num_queries, num_heads, 3, head_dim]; may be
                    // rotated in place
   int num_queries = 0;  // new positions per row
   int past_length = 0;  // positions already in the cache
   int max_length = 0;   // positions a row of the cache holds
-  bool causal = true;   // position i sees j <= i; else all (no cache needed)
+                        // (>= past_length + num_queries)
+  bool causal = true;   // position i sees j <= i; else all num_queries of them
+                        // (past_length is 0, `cache` may be null)
   int window = 0;       // > 0: position i sees only j > i - window
   float scale = 1.0f;
-  TensorView rotary;     // as in RotaryStoreKvArgs, or empty
-  TensorView positions;  // int32 [num_queries], shared by all rows; needed with
-                         // `rotary`
-  TensorView key_mask;   // uint8 [rows, max_length], 0 = hidden from every
-                         // query; empty: all visible
-  TensorView bias;  // float [num_heads, max_length, max_length] added to the
-                    // scores of (query, key), or empty
+  TensorView rotary = {};     // as in RotaryStoreKvArgs, or empty
+  TensorView positions = {};  // int32 [num_queries], shared by all rows; needed
+                              // with `rotary`
+  TensorView key_mask = {};  // uint8 [rows, max_length], 0 = hidden from every
+                             // query; empty: all visible
+  TensorView bias = {};  // float [num_heads, max_length, max_length] added to
+                         // the scaled scores of (query, key), or empty
   void* cache = nullptr;  // Ops::LocalKvBytes(rows, ...) bytes
   TensorView output;      // T [rows * num_queries, num_heads, head_dim]
 };

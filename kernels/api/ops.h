@@ -33,10 +33,11 @@ class Matrix {
 };
 
 // output = activation(input W^T + bias), or output += ... with `accumulate`.
+// Sums are fp32 or wider; the result is rounded once, when it is stored.
 struct LinearArgs {
   TensorView input;  // T [rows, in_dim]
   const Matrix* weight = nullptr;
-  TensorView bias;  // float [out_dim], or empty
+  TensorView bias = {};  // float [out_dim], or empty
   Activation activation = Activation::kNone;
   bool accumulate = false;  // needs a float output and no activation
   TensorView output;        // T or float [rows, out_dim]; not `input`
@@ -48,8 +49,8 @@ struct LayerNormArgs {
   TensorView gamma;  // float [dim]
   TensorView beta;   // float [dim]
   float eps = 1e-5f;
-  TensorView output;        // T [rows, dim], or empty
-  TensorView float_output;  // float [rows, dim], or empty; may be `input`
+  TensorView output = {};        // T [rows, dim], or empty; not `input`
+  TensorView float_output = {};  // float [rows, dim], or empty; may be `input`
 };
 
 // The two norms of a parallel residual, which share mean and variance.
@@ -58,7 +59,7 @@ struct DualLayerNormArgs {
   TensorView gamma_a, beta_a;  // float [dim]
   TensorView gamma_b, beta_b;  // float [dim]
   float eps = 1e-5f;
-  TensorView output_a, output_b;  // T [rows, dim]
+  TensorView output_a, output_b;  // T [rows, dim]; not `input`
 };
 
 // output = x / sqrt(mean(x^2) + eps) * gamma, per row (T5).
@@ -66,11 +67,12 @@ struct RmsNormArgs {
   TensorView input;  // float [rows, dim]
   TensorView gamma;  // float [dim]
   float eps = 1e-6f;
-  TensorView output;        // T [rows, dim], or empty
-  TensorView float_output;  // float [rows, dim], or empty
+  TensorView output = {};        // T [rows, dim], or empty; not `input`
+  TensorView float_output = {};  // float [rows, dim], or empty; may be `input`
 };
 
-// output[i] (+)= table[ids[i * ids_stride]]. Ids below 0 read row 0.
+// output[i] (+)= table[ids[i * ids_stride]]. Ids below 0 (a kInvalidToken that
+// is fed on) read row 0; ids must be less than vocab_size.
 struct EmbedArgs {
   TensorView ids;  // int32, at least (rows - 1) * ids_stride + 1 elements
   int64_t ids_stride = 1;
@@ -91,7 +93,9 @@ struct OpsLimits {
 // `T` below is dtype(): the type of activations, packed weights and KV cache;
 // "float" tensors are fp32 in every backend. A wrong shape is a bug of the
 // caller and CHECK-fails; a failure of the device is kept, and Synchronize
-// returns the first one.
+// returns the first one. Every shape below is exact, rank included (use
+// TensorView::Reshape); kernels/api/shape_checks.h is what checks them. Zero
+// rows are allowed everywhere and do nothing.
 //
 // Used by one thread at a time.
 class Ops {
@@ -130,14 +134,17 @@ class Ops {
   virtual void DualLayerNorm(const DualLayerNormArgs& args) = 0;
   virtual void RmsNorm(const RmsNormArgs& args) = 0;
   virtual void Embed(const EmbedArgs& args) = 0;
-  // float -> T, T -> float or a plain copy, by the dtypes. Same counts.
+  // float -> T, T -> float or a plain copy, by the dtypes. Same counts; the
+  // shapes may differ. `output` is not `input`.
   virtual void Cast(const TensorView& input, const TensorView& output) = 0;
   // output[i] = input[indices[i]].
-  //   input: float or T [n, dim]; indices: int32 [rows]; output [rows, dim]
+  //   input: float or T [n, dim]; indices: int32 [rows], in [0, n);
+  //   output: the same dtype [rows, dim], not `input`
   virtual void GatherRows(const TensorView& input, const TensorView& indices,
                           const TensorView& output) = 0;
   // output = input[:, column_begin : column_begin + output.dim(1)].
-  //   input: float or T [rows, n]; output: the same dtype [rows, dim]
+  //   input: float or T [rows, n]; output: the same dtype [rows, dim], not
+  //   `input`
   virtual void CopyColumns(const TensorView& input, int64_t column_begin,
                            const TensorView& output) = 0;
 

@@ -13,12 +13,12 @@
 
 namespace blockserve {
 
-// A pointer, an element type and up to four extents; cheap to copy. The memory
+// A pointer, an element type and up to five extents; cheap to copy. The memory
 // belongs to the device of the Ops it is handed to. A default TensorView is
 // empty and stands for "not given" where an argument is optional.
 class TensorView {
  public:
-  static constexpr int kMaxRank = 4;
+  static constexpr int kMaxRank = 5;
 
   TensorView() = default;
   TensorView(void* data, DType dtype, std::initializer_list<int64_t> shape)

@@ -1,0 +1,41 @@
+#include "runtime/backend/backend.h"
+
+#include "absl/status/status.h"
+#include "absl/strings/str_cat.h"
+#include "kernels/reference/reference_ops.h"
+
+namespace blockserve {
+namespace {
+
+absl::StatusOr<DType> ParseDType(const std::string& name, DType default_dtype) {
+  if (name == "auto") return default_dtype;
+  if (name == NameOf(DType::kFloat32)) return DType::kFloat32;
+  if (name == NameOf(DType::kBFloat16)) return DType::kBFloat16;
+  return absl::InvalidArgumentError(
+      absl::StrCat("dtype must be auto, fp32 or bf16, got \"", name, "\""));
+}
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<Ops>> CreateBackend(
+    const BackendOptions& options) {
+  if (options.num_threads < 0) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        "num_threads must be at least 0, got ", options.num_threads));
+  }
+  if (options.backend == "reference") {
+    absl::StatusOr<DType> dtype = ParseDType(options.dtype, DType::kFloat32);
+    if (!dtype.ok()) return dtype.status();
+    return CreateReferenceOps(*dtype);
+  }
+  if (options.backend == "cuda") {
+    return absl::FailedPreconditionError(
+        "backend cuda is not built in; build with --config=cuda");
+  }
+  return absl::InvalidArgumentError(absl::StrCat(
+      "backend must be reference, cpu or cuda, got \"", options.backend, "\""));
+}
+
+std::vector<std::string> LinkedBackends() { return {"reference"}; }
+
+}  // namespace blockserve
