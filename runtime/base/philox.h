@@ -37,9 +37,11 @@ constexpr std::array<uint32_t, 4> SamplingWords(uint64_t seed,
       {static_cast<uint32_t>(seed), static_cast<uint32_t>(seed >> 32)});
 }
 
-// Standard Gumbel noise from a random word, in about [-2.9, 16.7].
+// Standard Gumbel noise from a random word, in about [-2.9, 16.7]. 23 bits, so
+// that adding one half is exact: with 24 the largest word would round to 1,
+// whose noise is infinite and wins every draw.
 inline float GumbelFromWord(uint32_t word) {
-  const float uniform = (static_cast<float>(word >> 8) + 0.5f) * 0x1p-24f;
+  const float uniform = (static_cast<float>(word >> 9) + 0.5f) * 0x1p-23f;
   return -std::log(-std::log(uniform));
 }
 
