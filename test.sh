@@ -1,0 +1,91 @@
+#!/usr/bin/env bash
+# Installs what the tests need, builds, runs all tests; see --help.
+set -euo pipefail
+BLOCKSERVE_ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+cd "$BLOCKSERVE_ROOT"
+. deploy/local/setup.sh
+
+usage() {
+  cat <<'TEXT'
+Usage: ./test.sh [--long]
+
+Installs what the tests need (Debian 12 packages as root or through sudo, and
+Python packages into .venv), builds BlockServe, runs all its tests and closes
+with a line "N passed, M failed, K skipped".
+
+  --long   also what takes longer: the whole suite under AddressSanitizer and
+           UndefinedBehaviorSanitizer, more seeds, soaks
+  --help   this text
+
+With a folder ../shared beside the clone, its golden cases and tokenizer are
+tested in addition.
+TEXT
+}
+
+long=""
+for argument in "$@"; do
+  case "$argument" in
+    --long) long=yes ;;
+    -h | --help)
+      usage
+      exit 0
+      ;;
+    *)
+      echo "error: unknown argument '$argument' (see ./test.sh --help)" >&2
+      exit 2
+      ;;
+  esac
+done
+
+install_packages "${BUILD_PACKAGES[@]}" "${TEST_PACKAGES[@]}"
+
+venv=$BLOCKSERVE_ROOT/.venv
+stamp=$venv/requirements.txt
+if ! cmp -s tests/requirements.txt "$stamp"; then
+  say "Python packages for the tests into .venv"
+  rm -rf "$venv"
+  /usr/bin/python3 -m venv "$venv"
+  "$venv/bin/pip" install -q --disable-pip-version-check \
+    -r tests/requirements.txt || fail "pip could not install the packages (above)"
+  cp tests/requirements.txt "$stamp"
+fi
+
+mapfile -t flags < <(bazel_flags)
+flags+=("--test_env=BLOCKSERVE_PYTHON=$venv/bin/python3" --keep_going
+  --show_progress_rate_limit=30 --test_summary=terse)
+if [ -d ../shared/golden ]; then
+  flags+=("--test_env=BLOCKSERVE_SHARED_DIR=$(cd ../shared && pwd)")
+fi
+
+# Runs bazel test and adds its test cases to the totals. Each pass is counted
+# before the next one overwrites bazel-testlogs.
+events=$(mktemp -d)
+trap 'rm -rf "$events"' EXIT
+status=0
+run_tests() {
+  local name=$1
+  shift
+  say "tests: $name"
+  bazel test "${flags[@]}" --build_event_json_file="$events/$name.json" "$@" ||
+    status=$?
+  /usr/bin/python3 tests/support/count_tests.py "$events/$name.json" \
+    >>"$events/totals" || status=1
+}
+
+if [ -n "$long" ]; then
+  run_tests default --test_tag_filters=-gpu //...
+  run_tests tsan --config=tsan --test_tag_filters=tsan //...
+  run_tests asan --config=asan --test_tag_filters=-gpu,-no_asan //...
+else
+  run_tests default --test_tag_filters=-gpu,-slow //...
+  run_tests tsan --config=tsan --build_tests_only --test_tag_filters=tsan \
+    //router/... //runtime/... //tests/...
+fi
+gpu_tests=$(bazel query --noshow_progress 'attr(tags, "\bgpu\b", tests(//...))' \
+  2>/dev/null | wc -l)
+
+awk -v skipped_gpu="$gpu_tests" '
+  { passed += $1; failed += $2; skipped += $3 }
+  END { printf "%d passed, %d failed, %d skipped\n", passed, failed, skipped + skipped_gpu }
+' "$events/totals"
+exit "$status"
