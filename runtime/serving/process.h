@@ -1,4 +1,5 @@
-// What every server binary does around its work: logs, signals, exit codes.
+// What every server binary does around its work: logs, flags, signals, exit
+// codes. One process has one of each, so these are functions on globals.
 #ifndef BLOCKSERVE_RUNTIME_SERVING_PROCESS_H_
 #define BLOCKSERVE_RUNTIME_SERVING_PROCESS_H_
 
@@ -13,16 +14,22 @@ inline constexpr int kExitFailure = 1;
 inline constexpr int kExitBadInput = 2;  // flags, model files
 inline constexpr int kExitPortInUse = 3;
 
-// The exit code that tells `status`.
+// The exit code that tells `status`: UNAVAILABLE is a busy port, what the user
+// can mend in flags or files is bad input.
 int ExitCodeFor(const absl::Status& status);
 
-// glog to stderr, absl flags with unknown flags refused (exit 2), SIGPIPE
-// ignored, SIGTERM and SIGINT held for WaitForShutdownSignal: call first in
-// main, before any thread starts.
+// Writes `status` to stderr as one line that starts with the binary's name;
+// returns its exit code.
+int ReportFailure(const absl::Status& status);
+
+// glog to stderr, absl flags with unknown ones refused (exit 2) and --help
+// (exit 0), SIGPIPE ignored, SIGTERM and SIGINT kept for WaitForShutdownSignal,
+// whichever thread gets them. Call first in main. Leaves the arguments that are
+// no flags.
 void InitServerProcess(int* argc, char*** argv, const char* usage);
 
-// Blocks until SIGTERM or SIGINT, or `timeout`. True if a signal came. A second
-// signal ends the process at once with 128 + its number.
+// Blocks until SIGTERM or SIGINT, or `timeout`. True if a signal came, now or
+// before. The second signal ends the process at once with 128 + its number.
 bool WaitForShutdownSignal(absl::Duration timeout = absl::InfiniteDuration());
 
 }  // namespace blockserve
