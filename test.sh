@@ -44,7 +44,7 @@ stamp=$venv/requirements.txt
 if ! cmp -s tests/requirements.txt "$stamp"; then
   say "Python packages for the tests into .venv"
   rm -rf "$venv"
-  /usr/bin/python3 -m venv "$venv"
+  /usr/bin/python3 -m venv --system-site-packages "$venv"
   "$venv/bin/pip" install -q --disable-pip-version-check \
     -r tests/requirements.txt || fail "pip could not install the packages (above)"
   cp tests/requirements.txt "$stamp"

@@ -9,7 +9,9 @@ BUILD_PACKAGES=(
   libdnnl-dev libgloo-dev libhwy-dev libpcre2-dev libutf8proc-dev
   nlohmann-json3-dev libyaml-cpp-dev libhwloc-dev libxxhash-dev libcli11-dev
 )
-TEST_PACKAGES=(clang-format python3 python3-venv git)
+TEST_PACKAGES=(
+  clang-format git python3 python3-venv python3-numpy python3-torch
+)
 
 say() { printf '\033[1m==>\033[0m %s\n' "$*" >&2; }
 fail() {
