@@ -29,16 +29,16 @@ struct KvLayer {
 // Rotates queries and keys by their positions and appends keys and values to
 // the paged cache (FORMAT.md 5.1).
 struct RotaryStoreKvArgs {
-  TensorView qkv;  // T [rows, num_heads, 3, head_dim]; queries are rotated
-                   // in place (keys may be)
-  TensorView rotary = {};  // float [num_positions, rotary_dim]: rotary_dim / 2
-                           // cosines, then as many sines; empty: no rotation.
-                           // With h = rotary_dim / 2, elements i and i + h of a
-                           // head turn together, i < h; the rest stays
-  TensorView positions =
-      {};            // int32 [rows], in [0, num_positions); with `rotary`
-  TensorView slots;  // int32 [rows]: page * page_length + offset in page;
-                     // -1: the row's key is seen by nobody, store nothing
+  // T [rows, num_heads, 3, head_dim]; queries are rotated in place, keys may
+  // be.
+  TensorView qkv;
+  // float [num_positions, rotary_dim]: rotary_dim / 2 cosines, then as many
+  // sines; empty: no rotation. With h = rotary_dim / 2, elements i and i + h of
+  // a head turn together, i < h; the rest stays.
+  TensorView rotary = {};
+  TensorView positions = {};  // int32 [rows], < num_positions; with `rotary`
+  TensorView slots;  // int32 [rows]: page * kPageLength + offset in it;
+                     // -1: nobody sees the row's key, store nothing
   KvLayer cache;
 };
 
@@ -78,10 +78,10 @@ struct LocalAttentionArgs {
   TensorView rotary = {};     // as in RotaryStoreKvArgs, or empty
   TensorView positions = {};  // int32 [num_queries], shared by all rows; needed
                               // with `rotary`
-  TensorView key_mask = {};  // uint8 [rows, max_length], 0 = hidden from every
-                             // query; empty: all visible
-  TensorView bias = {};  // float [num_heads, max_length, max_length] added to
-                         // the scaled scores of (query, key), or empty
+  TensorView key_mask = {};   // uint8 [rows, max_length], 0 = hidden from every
+                              // query; empty: all visible
+  TensorView bias = {};   // float [num_heads, max_length, max_length] added to
+                          // the scaled scores of (query, key), or empty
   void* cache = nullptr;  // Ops::LocalKvBytes(rows, ...) bytes
   TensorView output;      // T [rows * num_queries, num_heads, head_dim]
 };
