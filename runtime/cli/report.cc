@@ -14,9 +14,11 @@ int ReportError(const absl::Status& status) {
 }
 
 int ReportError(const grpc::Status& status) {
-  return ReportError(
+  const int exit_code = ReportError(
       absl::Status(static_cast<absl::StatusCode>(status.error_code()),
                    status.error_message()));
+  // An answer of a server is never about a port of ours.
+  return exit_code == kExitPortInUse ? kExitFailure : exit_code;
 }
 
 int ReportBadFlag(absl::string_view message) {
