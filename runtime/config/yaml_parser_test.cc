@@ -60,6 +60,7 @@ INSTANTIATE_TEST_SUITE_P(
         BadYaml{"a: &x {b: 1}\nc:\n  <<: *x\n", "merge keys"},
         BadYaml{"? [a, b]\n: 1\n", "expected a name"},
         BadYaml{"a: 1\n---\nb: 2\n", "one document"},
+        BadYaml{"\ta: 1\n", "file:"}));
 
 TEST(ParseYamlTest, RefusesDeepNesting) {
   for (const int depth : {100, 1000, 100000}) {

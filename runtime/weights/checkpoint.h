@@ -28,12 +28,14 @@ struct TensorInfo {
   std::vector<int64_t> shape;
 };
 
-// Read-only and memory-mapped: model.safetensors, or shards listed by
+// Read-only: model.safetensors, or shards listed by
 // model.safetensors.index.json. Reads convert fp32, fp16 or bf16 to fp32 and
-// touch only the pages they need. Every read is counted, so that after loading
-// CheckAllRead can name what the model did not expect.
+// touch only what they need of the file; nothing is mapped, so that a file that
+// is truncated meanwhile ends a read with DATA_LOSS, never with a signal. Every
+// read is counted, so that after loading CheckAllRead can name what the model
+// did not expect.
 //
-// Used by one thread while loading; the files must not change meanwhile.
+// Used by one thread while loading; the files are closed with it.
 class Checkpoint {
  public:
   // NOT_FOUND without a weights file; DATA_LOSS for a file that is truncated
