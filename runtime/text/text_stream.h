@@ -28,10 +28,11 @@ struct TextStreamOutput {
   int num_tokens = 0;
 };
 
-// The concatenation of all text equals the unsplit decoding, cut at the
-// earliest stop string, however the tokens are split over calls. Holds back at
-// most an unfinished character and the longest suffix that is a true prefix of
-// a stop string. Not thread-safe.
+// The concatenation of all text equals the unsplit decoding, cut at the stop
+// string that ends first (of those that end together, the longest), however the
+// tokens are split over calls. Holds back at most an unfinished character and
+// the longest suffix that is a true prefix of a stop string. Ids that have no
+// token are no text. Not thread-safe.
 class TextStream {
  public:
   // `tokenizer` must outlive the stream.
@@ -41,7 +42,8 @@ class TextStream {
 
   // Nothing may be pushed after an output with `stopped`.
   virtual TextStreamOutput Push(absl::Span<const int32_t> tokens) = 0;
-  // The text still held back when the completion ended without a stop string.
+  // The text still held back when the completion ended without a stop string;
+  // empty after one. Nothing may be pushed afterwards.
   virtual std::string Finish() = 0;
 };
 
