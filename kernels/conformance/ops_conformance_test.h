@@ -12,6 +12,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <ostream>
 #include <string>
 #include <vector>
 
@@ -23,6 +24,10 @@ struct BackendCase {
   std::string name;  // letters, digits and _; "cpu_bf16_avx2"
   std::function<std::unique_ptr<Ops>()> create;
 };
+
+inline void PrintTo(const BackendCase& backend, std::ostream* out) {
+  *out << backend.name;
+}
 
 // What a test binary is run over; each binary defines it once.
 std::vector<BackendCase> BackendCases();

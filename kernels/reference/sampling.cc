@@ -86,12 +86,12 @@ void Sampler::ChangeLogits(const SampleRow& row, int offset,
                            absl::Span<const int32_t> block) {
   changed_ = logits_;
   for (size_t i = 0; i < row.bias_ids.size(); ++i) {
-    changed_.at(row.bias_ids[i]) += row.bias_values[i];
+    Changed(row.bias_ids[i]) += row.bias_values[i];
   }
   for (const TokenCount& count : row.history) {
     const int output_count = OutputCount(count.id, count.output_count, block);
     if (!count.in_prompt && output_count == 0) continue;
-    changed_.at(count.id) = Penalize(row, changed_.at(count.id), output_count);
+    Changed(count.id) = Penalize(row, Changed(count.id), output_count);
   }
   // Tokens that appear in this block for the first time, each once.
   for (size_t i = 0; i < block.size(); ++i) {
@@ -101,11 +101,16 @@ void Sampler::ChangeLogits(const SampleRow& row, int offset,
                     [id](const TokenCount& count) { return count.id == id; });
     const bool earlier = std::count(block.begin(), block.begin() + i, id) > 0;
     if (id < 0 || in_history || earlier) continue;
-    changed_.at(id) = Penalize(row, changed_.at(id), OutputCount(id, 0, block));
+    Changed(id) = Penalize(row, Changed(id), OutputCount(id, 0, block));
   }
   if (offset < row.ban_until_offset) {
-    for (int32_t id : row.banned_ids) changed_.at(id) = -kInfinity;
+    for (int32_t id : row.banned_ids) Changed(id) = -kInfinity;
   }
+}
+
+float& Sampler::Changed(int32_t id) {
+  CHECK(id >= 0 && static_cast<size_t>(id) < changed_.size()) << "id " << id;
+  return changed_[id];
 }
 
 int32_t Sampler::Pick(const SampleRow& row, int offset) {

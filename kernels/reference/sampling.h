@@ -38,6 +38,7 @@ class Sampler {
 
   // candidates_ = all ids whose logit is not -infinity.
   void FillCandidates(absl::Span<const float> logits);
+  float& Changed(int32_t id);
   // The most likely first, the lower id first on a tie.
   void SortCandidates();
 
