@@ -7,7 +7,6 @@
 #include <thread>
 
 #include "absl/flags/flag.h"
-#include "absl/synchronization/notification.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 
@@ -83,9 +82,13 @@ TEST_F(ProcessDeathTest, LeavesOtherArguments) {
 TEST_F(ProcessDeathTest, TakesASignalOnAnyThread) {
   EXPECT_EXIT(
       {
-        absl::Notification stop;
         // Started before: gets the signal with no mask of ours.
-        std::thread early([&] { stop.WaitForNotification(); });
+        int stop[2];
+        if (pipe(stop) != 0) exit(1);
+        std::thread early([&] {
+          char byte = 0;
+          if (read(stop[0], &byte, 1) != 0) exit(1);
+        });
         Init({});
         if (WaitForShutdownSignal(absl::ZeroDuration())) exit(1);
         if (WaitForShutdownSignal(absl::Milliseconds(1))) exit(1);
@@ -93,7 +96,7 @@ TEST_F(ProcessDeathTest, TakesASignalOnAnyThread) {
         if (!WaitForShutdownSignal()) exit(1);
         // Known from now on.
         if (!WaitForShutdownSignal(absl::ZeroDuration())) exit(1);
-        stop.Notify();
+        close(stop[1]);
         early.join();
         LOG(INFO) << "event=seen";
         exit(0);
