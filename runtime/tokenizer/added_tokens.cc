@@ -95,18 +95,18 @@ void AddedTokens::Split(std::string_view text,
     size_t end = position + length;
     position = end;
     if (token.single_word && !IsSingleWord(text, begin, end)) continue;
-    // After white space that the last token took, `begin` may be below
-    // `covered`: the reference emits the token again and so do we.
     if (token.lstrip) {
       begin =
           begin > covered ? SkipSpaceBackwards(text, begin, covered) : covered;
     }
     if (token.rstrip) end = SkipSpace(text, end);
+    if (begin > end) continue;  // the reference crashes here
     if (covered < begin) {
       pieces.push_back({text.substr(covered, begin - covered), -1});
     }
-    pieces.push_back(
-        {text.substr(begin, end > begin ? end - begin : 0), token.id});
+    if (begin < end) {
+      pieces.push_back({text.substr(begin, end - begin), token.id});
+    }
     covered = end;
   }
   if (covered < text.size()) pieces.push_back({text.substr(covered), -1});

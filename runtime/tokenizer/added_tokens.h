@@ -17,10 +17,10 @@ namespace blockserve {
 // once everything is added.
 class AddedTokens {
  public:
-  // A token, or text between tokens (never empty).
+  // A token, or text between tokens.
   struct Piece {
-    std::string_view text;
-    int32_t id;  // -1: text
+    std::string_view text;  // never empty
+    int32_t id;             // -1: text
   };
 
   // `token.content` must not be empty and not be there yet.
@@ -29,8 +29,9 @@ class AddedTokens {
   bool empty() const { return tokens_.empty(); }
 
   // Appends the pieces of `text`, which must be valid UTF-8 and outlive them.
-  // Follows PyPI tokenizers also where a token takes white space that a token
-  // behind it begins with: that one is then found as well.
+  // Follows PyPI tokenizers also where a token takes white space on its right
+  // and another one begins in there: that one is found as well, and what stands
+  // behind it is split again, unless lstrip leaves nothing of it.
   void Split(std::string_view text, std::vector<Piece>& pieces) const;
 
  private:

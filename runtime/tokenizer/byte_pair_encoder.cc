@@ -47,7 +47,8 @@ BytePairEncoder::BytePairEncoder(const TokenizerSpec& spec) {
     if (!spec.ignore_merges) {
       ids.clear();
       Encode(*bytes, ids);
-      if (ids.size() != 1) continue;
+      // Other merges may come first, or bytes of it have no token.
+      if (ids.size() != 1 || ids[0] != id) continue;
     }
     longest_whole_word_ = std::max(longest_whole_word_, bytes->size());
     whole_words_.emplace(*std::move(bytes), id);
