@@ -1,16 +1,20 @@
 """Compares the tokenizer with PyPI tokenizers on random and nasty strings.
 
-    differential_test.py --helper=TOKENIZE_LINES --tokenizer=FILE [--tokenizer=FILE] [--count=N] [--seed=S]
+    differential_test.py --helper=TOKENIZE_LINES --tokenizer=FILE [--tokenizer=FILE] [--count=N] [--seed=S] [--variants]
+
+GPT-NeoX's own tokenizer is added if the folder BLOCKSERVE_SHARED_DIR has it.
 
 For each file: N strings are encoded by both, the ids must be equal; the ids,
 and N lists of random ids, are decoded by both, the texts must be equal. Every
-fourth list keeps special tokens. With N >= 100000 every code point of Unicode
-is among the strings. --variants adds files that are made from the first one
-and exercise what it does not use, with a twentieth of the strings each.
+fourth list keeps special tokens. --variants adds files that are made from the
+first one and exercise what it does not use, with a twentieth of the strings
+each, and one whose ids show every boundary between words, with a string for
+each code point (with N < 100000 a part of the empty planes is left out).
 """
 
 import argparse
 import json
+import os
 import pathlib
 import random
 import subprocess
@@ -101,7 +105,8 @@ def random_id_lists(rng, oracle, count):
     return lists
 
 
-def compare(helper, file, count, seed):
+def compare(helper, file, count, seed, texts=None):
+    """`texts` are encoded only, in the place of `count` random ones."""
     oracle = tokenizers.Tokenizer.from_file(file)
     oracle.no_truncation()
     oracle.no_padding()
@@ -110,16 +115,17 @@ def compare(helper, file, count, seed):
     added = [token.content for token in oracle.get_added_tokens_decoder().values()]
     vocab_size = max(oracle.get_vocab(with_added_tokens=True).values()) + 1
     generator = TextGenerator(seed, added, [oracle.decode([i]) for i in range(vocab_size)])
-    texts = every_code_point() if count >= 100000 else []
-    texts += [generator.text() for _ in range(count - len(texts))]
+    texts = texts or [generator.text() for _ in range(count)]
     differences = Differences()
-    for begin in range(0, count, BATCH):
+    for begin in range(0, len(texts), BATCH):
         batch = texts[begin:begin + BATCH]
         ids = compare_encoding(helper, file, oracle, batch, differences)
+        if count == 0:
+            continue
         compare_decoding(helper, file, oracle, ids, differences)
         compare_decoding(helper, file, oracle, random_id_lists(rng, oracle, len(batch)), differences)
     num_bytes = sum(len(text.encode()) for text in texts)
-    print(f"{file}: {count} strings ({num_bytes} bytes) encoded, {2 * count} id lists decoded, "
+    print(f"{file}: {len(texts)} strings ({num_bytes} bytes) encoded, {2 * count} id lists decoded, "
           f"{differences.count} differences, {time.monotonic() - started:.1f} s", flush=True)
     return differences.count
 
@@ -181,6 +187,21 @@ def variants(file):
     yield "missing_bytes", variant(model__vocab=vocab, model__merges=merges)
 
 
+def boundary_tokenizer(file):
+    """Each byte merges with the characters that every_code_point() puts beside
+    it, so the ids tell whether these are in one word with it."""
+    document = json.loads(pathlib.Path(file).read_text())
+    alphabet = sorted(t for t in document["model"]["vocab"] if len(t) == 1)
+    assert len(alphabet) == 256
+    neighbours = ["a", "1", ".", "Ġ", "o"]
+    merges = [pair for byte in alphabet for n in neighbours for pair in ([n, byte], [byte, n])]
+    tokens = alphabet + sorted({left + right for left, right in merges})
+    document["model"]["vocab"] = {token: i for i, token in enumerate(tokens)}
+    document["model"]["merges"] = merges
+    document["added_tokens"] = []
+    return document
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--helper", required=True)
@@ -189,6 +210,10 @@ def main():
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--variants", action="store_true")
     args = parser.parse_args()
+    if os.environ.get("BLOCKSERVE_SHARED_DIR"):
+        neox = pathlib.Path(os.environ["BLOCKSERVE_SHARED_DIR"]) / "tokenizer" / "gpt_neox_20b.tokenizer.json"
+        if neox.exists():
+            args.tokenizer.append(str(neox))
     print(f"PyPI tokenizers {tokenizers.__version__}")
     failed = sum(compare(args.helper, file, args.count, args.seed) for file in args.tokenizer)
     if args.variants:
@@ -197,6 +222,9 @@ def main():
                 file = pathlib.Path(folder) / f"{name}.json"
                 file.write_text(json.dumps(document))
                 failed += compare(args.helper, str(file), max(args.count // 20, 1), args.seed + i)
+            file = pathlib.Path(folder) / "boundaries.json"
+            file.write_text(json.dumps(boundary_tokenizer(args.tokenizer[0])))
+            failed += compare(args.helper, str(file), 0, args.seed, every_code_point(sparse=args.count < 100000))
     print(f"{failed} differences")
     return 1 if failed else 0
 

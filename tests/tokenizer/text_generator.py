@@ -1,5 +1,6 @@
 """Random and nasty strings for tokenizer tests, the same ones for a seed."""
 
+import functools
 import random
 import unicodedata
 
@@ -23,6 +24,18 @@ def is_character(code_point):
     return not 0xD800 <= code_point < 0xE000
 
 
+@functools.cache
+def code_points():
+    """By general category; and those with a canonical decomposition."""
+    by_category = {}
+    decomposable = []
+    for char in map(chr, filter(is_character, range(0x110000))):
+        by_category.setdefault(unicodedata.category(char), []).append(char)
+        if unicodedata.decomposition(char)[:1] not in ("", "<"):
+            decomposable.append(char)
+    return by_category, decomposable
+
+
 class TextGenerator:
     """Strings as text() makes them; added_tokens and vocab are sprinkled in."""
 
@@ -30,16 +43,11 @@ class TextGenerator:
         self.random = random.Random(seed)
         self.added_tokens = list(added_tokens) or ["<|endoftext|>"]
         self.vocab = list(vocab) or WORDS
-        code_points = [chr(c) for c in range(0x110000) if is_character(c)]
-        by_category = {}
-        for char in code_points:
-            by_category.setdefault(unicodedata.category(char), []).append(char)
+        by_category, self.decomposable = code_points()
         self.marks = by_category["Mn"] + by_category["Mc"] + by_category["Me"]
         self.digits = by_category["Nd"] + by_category["Nl"] + by_category["No"]
         self.controls = by_category["Cc"] + by_category["Cf"]
         self.unassigned = by_category["Cn"]
-        self.decomposable = [c for c in code_points
-                             if unicodedata.decomposition(c) and unicodedata.decomposition(c)[0] != "<"]
         self.kinds = [
             self.any_plane, self.any_plane, self.script, self.script, self.mixed, self.mixed, self.english,
             self.english, self.spaces, self.combining, self.combining, self.decomposed, self.hangul, self.numbers,
@@ -144,7 +152,15 @@ class TextGenerator:
         return atom * r.choice((3, 17, 40, 60, 130))
 
 
-def every_code_point(per_text=24):
-    """Every code point among letters, digits, spaces and marks."""
-    pieces = [f"a{chr(c)}b {chr(c)}1{chr(c)}\u0301" for c in range(0x110000) if is_character(c)]
+def every_code_point(sparse, per_text=24):
+    """Code points between letters, digits, spaces, punctuation and marks.
+
+    All of Unicode; if `sparse`, of the planes that hold nothing but private use
+    and unassigned code points only some.
+    """
+    full_planes = (0, 1, 2, 3, 14)
+    pieces = []
+    for c in range(0x110000):
+        if is_character(c) and (not sparse or c >> 16 in full_planes or c % 1021 == 0):
+            pieces.append("a{0}1{0}. {0} o\u0302{0}\u0323".format(chr(c)))
     return ["".join(pieces[i:i + per_text]) for i in range(0, len(pieces), per_text)]
