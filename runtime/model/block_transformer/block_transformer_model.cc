@@ -1,0 +1,122 @@
+#include "runtime/model/block_transformer/block_transformer_model.h"
+
+#include <algorithm>
+
+#include "runtime/base/status_macros.h"
+#include "runtime/model/block_transformer/embedder/load_embedder.h"
+#include "runtime/model/part_sizes.h"
+
+namespace blockserve {
+namespace {
+
+// Ids go through both tables: a generated one is embedded in the next step.
+int VocabSize(const ModelConfig& config) {
+  return std::min(config.embedder.vocab_size, config.token_decoder.vocab_size);
+}
+
+}  // namespace
+
+BlockTransformerModel::BlockTransformerModel(const ModelConfig& config,
+                                             const ModelOptions& options,
+                                             Ops& ops)
+    : config_(config),
+      rules_(
+          {.limits = options.limits,
+           .tokens_per_step = config.block_length,
+           .vocab_size = VocabSize(config),
+           .max_positions = CachedTrunk::MaxPositions(config.block_decoder)}),
+      ops_(ops),
+      observer_(options.observer, ops),
+      scratch_(ops) {}
+
+absl::StatusOr<std::unique_ptr<Model>> BlockTransformerModel::Load(
+    const ModelConfig& config, const ModelOptions& options,
+    WeightLoader& loader) {
+  std::unique_ptr<BlockTransformerModel> model(
+      new BlockTransformerModel(config, options, loader.ops()));
+  RETURN_IF_ERROR(model->LoadParts(options, loader));
+  return model;
+}
+
+absl::Status BlockTransformerModel::LoadParts(const ModelOptions& options,
+                                              WeightLoader& loader) {
+  const ModelLimits& limits = options.limits;
+  const std::vector<ActivationLimits> activations = {
+      EmbedderActivationLimits(config_, limits.max_units_per_step),
+      CachedTrunk::ActivationLimitsOf(config_.block_decoder, limits),
+      TokenDecoder::ActivationLimitsOf(config_, limits)};
+  ASSIGN_OR_RETURN(activations_, Activations::Create(activations, scratch_));
+  const TrunkContext context{ops_, *activations_, observer_};
+
+  loader.BeginPart("embedder");
+  ASSIGN_OR_RETURN(embedder_,
+                   LoadEmbedder({.config = config_,
+                                 .max_blocks = limits.max_units_per_step,
+                                 .trunk = context,
+                                 .metadata = metadata_,
+                                 .scratch = scratch_},
+                                loader));
+  loader.BeginPart("block_decoder");
+  ASSIGN_OR_RETURN(block_decoder_,
+                   CachedTrunk::Load(config_.block_decoder, "block_decoder.",
+                                     limits, config_.block_length, context,
+                                     loader, metadata_, scratch_));
+  // Stored by the reference, never read: blocks have no ids.
+  loader.checkpoint().MarkUnused("block_decoder.gpt_neox.embed_in.weight");
+  loader.checkpoint().MarkUnused("block_decoder.transformer.wte.weight");
+  loader.BeginPart("token_decoder");
+  ASSIGN_OR_RETURN(token_decoder_,
+                   TokenDecoder::Load(config_, options, context, loader,
+                                      metadata_, scratch_));
+  ASSIGN_OR_RETURN(tokens_, StepTokens::Create(limits, config_.block_length,
+                                               config_.token_decoder.vocab_size,
+                                               observer_, metadata_, scratch_));
+  RETURN_IF_ERROR(metadata_.Allocate(scratch_));
+  parts_ = PartSizesOf(loader);
+
+  int64_t max_rows = limits.max_units_per_step;
+  for (const ActivationLimits& limit : activations) {
+    max_rows = std::max(max_rows, limit.rows);
+  }
+  max_rows = std::max(
+      max_rows, int64_t{limits.max_rows_per_step} * config_.expansion_ratio);
+  return ops_.Reserve({.max_rows = max_rows,
+                       .max_sample_rows = limits.max_rows_per_step,
+                       .vocab_size = config_.token_decoder.vocab_size});
+}
+
+absl::StatusOr<StepOutput> BlockTransformerModel::Step(const StepInput& input) {
+  RETURN_IF_ERROR(ValidateStep(input, rules_));
+  if (input.chunks.empty()) return StepOutput{};
+  SetInput(input);
+
+  const PagedBatch& batch = block_decoder_->batch();
+  const TensorView blocks = block_decoder_->residual();
+  embedder_->Embed(batch.num_units(), blocks);  // [num_units, block_dim]
+  observer_.Show("embedder.output", blocks);
+  const TensorView contexts = block_decoder_->Run();  // [num_rows, block_dim]
+  if (!input.rows.empty()) {
+    token_decoder_->Decode(contexts, input.num_tokens, *tokens_);
+    tokens_->ReadBack();
+  }
+  RETURN_IF_ERROR(ops_.Synchronize());
+  return tokens_->output();
+}
+
+void BlockTransformerModel::SetInput(const StepInput& input) {
+  int unit = 0;
+  for (const SequenceChunk& chunk : input.chunks) {
+    embedder_->SetBlocks(unit, chunk.tokens, chunk.token_mask);
+    unit += static_cast<int>(chunk.tokens.size()) / config_.block_length;
+  }
+  block_decoder_->batch().Fill(input.chunks);
+  token_decoder_->SetRows(input.rows);
+  tokens_->Fill(input.rows);
+  metadata_.Upload(ops_);
+}
+
+size_t BlockTransformerModel::kv_bytes_per_page() const {
+  return CachedTrunk::KvBytesPerPage(config_.block_decoder, ops_);
+}
+
+}  // namespace blockserve

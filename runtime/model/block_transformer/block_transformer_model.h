@@ -1,0 +1,63 @@
+// The Block Transformer (arXiv 2406.02657): embedder, block decoder, token
+// decoder. MEGABYTE is one of its configurations: lookup and summation.
+#ifndef BLOCKSERVE_RUNTIME_MODEL_BLOCK_TRANSFORMER_BLOCK_TRANSFORMER_MODEL_H_
+#define BLOCKSERVE_RUNTIME_MODEL_BLOCK_TRANSFORMER_BLOCK_TRANSFORMER_MODEL_H_
+
+#include <memory>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "kernels/api/ops.h"
+#include "runtime/config/model_config.h"
+#include "runtime/layers/activations.h"
+#include "runtime/layers/observer.h"
+#include "runtime/layers/scratch_allocator.h"
+#include "runtime/layers/step_metadata.h"
+#include "runtime/layers/weight_loader.h"
+#include "runtime/model/block_transformer/embedder/embedder.h"
+#include "runtime/model/block_transformer/token_decoder.h"
+#include "runtime/model/cached_trunk.h"
+#include "runtime/model/model.h"
+#include "runtime/model/step_tokens.h"
+#include "runtime/model/step_validation.h"
+
+namespace blockserve {
+
+class BlockTransformerModel final : public Model {
+ public:
+  static absl::StatusOr<std::unique_ptr<Model>> Load(
+      const ModelConfig& config, const ModelOptions& options,
+      WeightLoader& loader);
+
+  const ModelConfig& config() const override { return config_; }
+  const ModelLimits& limits() const override { return rules_.limits; }
+  absl::StatusOr<StepOutput> Step(const StepInput& input) override;
+  std::vector<PartSize> parts() const override { return parts_; }
+  size_t kv_bytes_per_page() const override;
+  size_t scratch_bytes() const override { return scratch_.num_bytes(); }
+
+ private:
+  BlockTransformerModel(const ModelConfig& config, const ModelOptions& options,
+                        Ops& ops);
+
+  absl::Status LoadParts(const ModelOptions& options, WeightLoader& loader);
+  // Fills the host's side of the step and uploads it.
+  void SetInput(const StepInput& input);
+
+  const ModelConfig config_;
+  const StepRules rules_;
+  Ops& ops_;
+  const Observer observer_;
+  ScratchAllocator scratch_;
+  StepMetadata metadata_;
+  std::unique_ptr<Activations> activations_;
+  std::unique_ptr<Embedder> embedder_;
+  std::unique_ptr<CachedTrunk> block_decoder_;
+  std::unique_ptr<TokenDecoder> token_decoder_;
+  std::unique_ptr<StepTokens> tokens_;
+  std::vector<PartSize> parts_;
+};
+
+}  // namespace blockserve
+
+#endif  // BLOCKSERVE_RUNTIME_MODEL_BLOCK_TRANSFORMER_BLOCK_TRANSFORMER_MODEL_H_

@@ -1,0 +1,97 @@
+#include "runtime/model/gpt_neox/gpt_neox_model.h"
+
+#include <algorithm>
+
+#include "runtime/base/status_macros.h"
+#include "runtime/model/part_sizes.h"
+
+namespace blockserve {
+
+GptNeoXModel::GptNeoXModel(const ModelConfig& config,
+                           const ModelOptions& options, Ops& ops)
+    : config_(config),
+      rules_(
+          {.limits = options.limits,
+           .tokens_per_step = 1,
+           .vocab_size = config.token_decoder.vocab_size,
+           .max_positions = CachedTrunk::MaxPositions(config.token_decoder)}),
+      ops_(ops),
+      observer_(options.observer, ops),
+      scratch_(ops),
+      ids_(metadata_.AddInt32(options.limits.max_units_per_step)) {}
+
+absl::StatusOr<std::unique_ptr<Model>> GptNeoXModel::Load(
+    const ModelConfig& config, const ModelOptions& options,
+    WeightLoader& loader) {
+  if (config.token_decoder.kind != TrunkKind::kGptNeoX) {
+    return absl::UnimplementedError(
+        "model: a vanilla model must be of kind gpt-neo-x");
+  }
+  std::unique_ptr<GptNeoXModel> model(
+      new GptNeoXModel(config, options, loader.ops()));
+  RETURN_IF_ERROR(model->LoadParts(loader));
+  return model;
+}
+
+absl::Status GptNeoXModel::LoadParts(WeightLoader& loader) {
+  const TrunkConfig& trunk = config_.token_decoder;
+  const ModelLimits& limits = rules_.limits;
+  ASSIGN_OR_RETURN(
+      activations_,
+      Activations::Create({CachedTrunk::ActivationLimitsOf(trunk, limits)},
+                          scratch_));
+  loader.BeginPart("embedding");
+  ASSIGN_OR_RETURN(
+      table_, loader.LoadTable("gpt_neox.embed_in.weight", trunk.vocab_size,
+                               trunk.hidden_dim));
+  loader.BeginPart("layers");
+  ASSIGN_OR_RETURN(trunk_,
+                   CachedTrunk::Load(trunk, "", limits, /*tokens_per_unit=*/1,
+                                     {ops_, *activations_, observer_}, loader,
+                                     metadata_, scratch_));
+  loader.BeginPart("head");
+  ASSIGN_OR_RETURN(head_,
+                   loader.LoadMatrix("embed_out.weight", trunk.vocab_size,
+                                     trunk.hidden_dim));
+  ASSIGN_OR_RETURN(tokens_, StepTokens::Create(limits, /*tokens_per_step=*/1,
+                                               trunk.vocab_size, observer_,
+                                               metadata_, scratch_));
+  RETURN_IF_ERROR(metadata_.Allocate(scratch_));
+  parts_ = PartSizesOf(loader);
+  return ops_.Reserve({.max_rows = std::max(limits.max_units_per_step,
+                                            limits.max_rows_per_step),
+                       .max_sample_rows = limits.max_rows_per_step,
+                       .vocab_size = trunk.vocab_size});
+}
+
+absl::StatusOr<StepOutput> GptNeoXModel::Step(const StepInput& input) {
+  RETURN_IF_ERROR(ValidateStep(input, rules_));
+  if (input.chunks.empty()) return StepOutput{};
+  SetInput(input);
+
+  const TensorView residual = trunk_->residual();  // [num_units, hidden_dim]
+  table_.Lookup(ops_, metadata_.DeviceInt32(ids_, {residual.dim(0)}), residual);
+  const TensorView outputs = trunk_->Run();  // [num_rows, hidden_dim]
+  if (!input.rows.empty()) {
+    tokens_->Sample(outputs, *head_, /*offset=*/0);
+    tokens_->ReadBack();
+  }
+  RETURN_IF_ERROR(ops_.Synchronize());
+  return tokens_->output();
+}
+
+void GptNeoXModel::SetInput(const StepInput& input) {
+  auto id = metadata_.Int32(ids_).begin();
+  for (const SequenceChunk& chunk : input.chunks) {
+    id = std::copy(chunk.tokens.begin(), chunk.tokens.end(), id);
+  }
+  trunk_->batch().Fill(input.chunks);
+  tokens_->Fill(input.rows);
+  metadata_.Upload(ops_);
+}
+
+size_t GptNeoXModel::kv_bytes_per_page() const {
+  return CachedTrunk::KvBytesPerPage(config_.token_decoder, ops_);
+}
+
+}  // namespace blockserve
