@@ -17,13 +17,12 @@
 #include <iostream>
 #include <utility>
 
-#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
-#include "absl/strings/str_split.h"
 #include "absl/time/clock.h"
 #include "blockserve/v1/generation.grpc.pb.h"
 #include "runtime/base/status_macros.h"
+#include "runtime/serving/port_file.h"
 #include "runtime/serving/process.h"
 
 namespace blockserve {
@@ -71,21 +70,6 @@ std::string LastLine(const std::string& path) {
     if (!line.empty()) last = line;
   }
   return last;
-}
-
-// Reads "key=value" lines; 0 where a key is missing.
-int ReadPort(const std::string& path, absl::string_view key) {
-  std::ifstream file(path);
-  std::string line;
-  while (std::getline(file, line)) {
-    const std::pair<absl::string_view, absl::string_view> parts =
-        absl::StrSplit(line, absl::MaxSplits('=', 1));
-    int port = 0;
-    if (parts.first == key && absl::SimpleAtoi(parts.second, &port)) {
-      return port;
-    }
-  }
-  return 0;
 }
 
 }  // namespace
@@ -248,11 +232,9 @@ absl::Status ServerProcesses::AwaitPorts(Child& child) {
   int wait_status = 0;
   while (absl::Now() < deadline) {
     if (Reap(child, wait_status)) return ExitError(child, wait_status);
-    const int port = ReadPort(child.port_file, "port");
-    const int metrics_port = ReadPort(child.port_file, "metrics_port");
-    if (port > 0 && metrics_port > 0) {
-      child.port = port;
-      child.metrics_port = metrics_port;
+    if (auto ports = ReadPortFile(child.port_file); ports.ok()) {
+      child.port = (*ports)["port"];
+      child.metrics_port = (*ports)["metrics_port"];
       return absl::OkStatus();
     }
     absl::SleepFor(kPollInterval);
