@@ -1,0 +1,253 @@
+#include "kernels/cpu/sampling.h"
+
+#include <glog/logging.h>
+
+#include <algorithm>
+#include <cmath>
+#include <cstddef>
+#include <limits>
+
+#include "kernels/cpu/parallel_for.h"
+
+namespace blockserve::cpu {
+namespace {
+
+constexpr float kInfinity = std::numeric_limits<float>::infinity();
+constexpr float kNaN = std::numeric_limits<float>::quiet_NaN();
+
+bool HasPenalties(const SampleRow& row) {
+  return row.repetition_penalty != 1.0f || row.frequency_penalty != 0.0f ||
+         row.presence_penalty != 0.0f;
+}
+
+bool ChangesLogits(const SampleRow& row, int offset) {
+  return !row.bias_ids.empty() || HasPenalties(row) ||
+         (offset < row.ban_until_offset && !row.banned_ids.empty());
+}
+
+int CountOf(int32_t id, absl::Span<const int32_t> block) {
+  return static_cast<int>(std::count(block.begin(), block.end(), id));
+}
+
+void Penalize(const SampleRow& row, int output_count, float& logit) {
+  logit = logit > 0.0f ? logit / row.repetition_penalty
+                       : logit * row.repetition_penalty;
+  if (output_count > 0) {
+    logit -= row.frequency_penalty * static_cast<float>(output_count);
+    logit -= row.presence_penalty;
+  }
+}
+
+void ApplyPenalties(const SampleRow& row, absl::Span<const int32_t> block,
+                    absl::Span<float> logits) {
+  for (const TokenCount& count : row.history) {
+    const int output_count = count.output_count + CountOf(count.id, block);
+    if (!count.in_prompt && output_count == 0) continue;
+    Penalize(row, output_count, logits[count.id]);
+  }
+  // Tokens that appear in this block for the first time, each once.
+  for (size_t i = 0; i < block.size(); ++i) {
+    const int32_t id = block[i];
+    const bool in_history =
+        std::any_of(row.history.begin(), row.history.end(),
+                    [id](const TokenCount& count) { return count.id == id; });
+    if (id < 0 || in_history || CountOf(id, block.first(i)) > 0) continue;
+    Penalize(row, CountOf(id, block), logits[id]);
+  }
+}
+
+// The probability of a key's token as a share of the largest one.
+double ShareOf(TokenKey key, const LargestLogit& largest, float temperature) {
+  return std::exp((static_cast<double>(LogitOf(key)) - largest.logit) /
+                  temperature);
+}
+
+// The last key of the smallest set of best keys whose shares sum to at least
+// `needed`. Halves by halves, so that a flat distribution need not be sorted.
+TokenKey LastKeyOfMass(absl::Span<TokenKey> keys, double needed,
+                       const LargestLogit& largest, float temperature) {
+  constexpr ptrdiff_t kSortedAtOnce = 64;
+  TokenKey* begin = keys.data();
+  TokenKey* end = begin + keys.size();
+  while (end - begin > kSortedAtOnce) {
+    TokenKey* middle = begin + (end - begin) / 2;
+    std::nth_element(begin, middle, end);
+    double mass = 0.0;
+    for (const TokenKey* key = begin; key < middle; ++key) {
+      mass += ShareOf(*key, largest, temperature);
+    }
+    if (mass >= needed) {
+      end = middle;
+    } else {
+      needed -= mass;
+      begin = middle;
+    }
+  }
+  std::sort(begin, end);
+  double mass = 0.0;
+  for (const TokenKey* key = begin; key < end; ++key) {
+    mass += ShareOf(*key, largest, temperature);
+    if (mass >= needed) return *key;
+  }
+  return end[-1];
+}
+
+}  // namespace
+
+bool NeedsLogits(const SampleRow& row, int offset) {
+  return offset >= row.num_forced || row.num_logprobs >= 0;
+}
+
+void RowSampler::Reserve(int64_t vocab_size) {
+  if (static_cast<int64_t>(changed_.size()) >= vocab_size) return;
+  changed_.resize(vocab_size);
+  keys_.resize(vocab_size + kKeySlack);
+}
+
+void RowSampler::PickAndReport(absl::Span<const float> logits,
+                               const SampleArgs& args, int64_t row) {
+  const SampleRow& sampling = args.rows[row];
+  if (!NeedsLogits(sampling, args.offset)) return;
+  int32_t* block = args.tokens.as<int32_t>() + row * args.tokens.dim(1);
+  const LargestLogit largest = FindLargest(logits);
+  if (args.offset >= sampling.num_forced) {
+    int32_t token = kInvalidToken;
+    if (largest.valid) {
+      if (ChangesLogits(sampling, args.offset)) {
+        const absl::Span<const float> changed =
+            ChangedLogits(logits, sampling, args.offset,
+                          {block, static_cast<size_t>(args.offset)});
+        token = Pick(changed, FindLargest(changed), sampling, args.offset);
+      } else {
+        token = Pick(logits, largest, sampling, args.offset);
+      }
+    }
+    block[args.offset] = token;
+  }
+  if (sampling.num_logprobs >= 0) {
+    Report(logits, largest, args, row, block[args.offset]);
+  }
+}
+
+absl::Span<const float> RowSampler::ChangedLogits(
+    absl::Span<const float> logits, const SampleRow& row, int offset,
+    absl::Span<const int32_t> block) {
+  const absl::Span<float> changed(changed_.data(), logits.size());
+  std::copy(logits.begin(), logits.end(), changed.begin());
+  for (size_t i = 0; i < row.bias_ids.size(); ++i) {
+    changed[row.bias_ids[i]] += row.bias_values[i];
+  }
+  if (HasPenalties(row)) ApplyPenalties(row, block, changed);
+  if (offset < row.ban_until_offset) {
+    for (int32_t id : row.banned_ids) changed[id] = -kInfinity;
+  }
+  return changed;
+}
+
+int32_t RowSampler::Pick(absl::Span<const float> logits,
+                         const LargestLogit& largest, const SampleRow& row,
+                         int offset) {
+  if (!largest.valid || largest.id < 0) return kInvalidToken;
+  if (!(row.temperature > 0.0f)) return largest.id;
+  Draw draw;
+  draw.largest = largest.logit;
+  draw.largest_id = largest.id;
+  draw.temperature = row.temperature;
+  draw.seed = row.seed;
+  draw.position = row.position + offset;
+  if (row.top_k > 0 || row.top_p < 1.0f || row.min_p > 0.0f) {
+    const TokenKey last = LastKept(logits, largest, row);
+    draw.last_logit = LogitOf(last);
+    draw.last_id = IdOf(last);
+  }
+  return DrawToken(logits, draw);
+}
+
+TokenKey RowSampler::LastKept(absl::Span<const float> logits,
+                              const LargestLogit& largest,
+                              const SampleRow& row) {
+  const auto vocab_size = static_cast<int64_t>(logits.size());
+  const float temperature = row.temperature;
+  TokenKey last = KeyOf(-kInfinity, std::numeric_limits<int32_t>::max());
+  int64_t num_kept = -1;  // -1: keys_ is not filled
+  if (row.top_k > 0 && row.top_k < vocab_size) {
+    num_kept = CollectBest(logits, row.top_k, keys_.data());
+    last = *std::max_element(keys_.data(), keys_.data() + num_kept);
+  }
+  if (row.top_p < 1.0f) {
+    double total = 0.0;
+    if (num_kept < 0) {
+      total = SumOfExp(logits, largest.logit, temperature);
+      // Tokens below this share could not sum to 1 - top_p, all together (half
+      // of that, for rounding): the rest holds the set that is looked for.
+      const double least = total * (1.0 - row.top_p) / (2.0 * vocab_size);
+      num_kept = CollectAtLeast(
+          logits,
+          static_cast<float>(largest.logit + temperature * std::log(least)),
+          keys_.data());
+    } else {
+      for (int64_t i = 0; i < num_kept; ++i) {
+        total += ShareOf(keys_[i], largest, temperature);
+      }
+    }
+    last = LastKeyOfMass({keys_.data(), static_cast<size_t>(num_kept)},
+                         row.top_p * total, largest, temperature);
+  }
+  if (row.min_p > 0.0f) {
+    // Of equal logits min_p keeps all or none. The largest always stays.
+    const double least = largest.logit + temperature * std::log(row.min_p);
+    const TokenKey last_of_min_p =
+        KeyOf(std::min(static_cast<float>(least), largest.logit),
+              std::numeric_limits<int32_t>::max());
+    last = std::min(last, last_of_min_p);
+  }
+  return last;
+}
+
+void RowSampler::Report(absl::Span<const float> logits,
+                        const LargestLogit& largest, const SampleArgs& args,
+                        int64_t row, int32_t token) {
+  CHECK_LT(token, static_cast<int64_t>(logits.size())) << "forced token";
+  const bool bad = !largest.valid || largest.id < 0;
+  const double log_sum =
+      bad ? kNaN
+          : largest.logit + std::log(SumOfExp(logits, largest.logit, 1.0f));
+  const int64_t i = row * args.tokens.dim(1) + args.offset;
+  args.logprobs.as<float>()[i] =
+      bad || token < 0 ? kNaN : static_cast<float>(logits[token] - log_sum);
+
+  const int64_t num_wanted = args.rows[row].num_logprobs;
+  if (num_wanted == 0) return;
+  const int64_t num_found =
+      bad ? 0 : CollectBest(logits, num_wanted, keys_.data());
+  std::sort(keys_.data(), keys_.data() + num_found);
+  int32_t* ids = args.top_ids.as<int32_t>() + i * kMaxLogprobs;
+  float* logprobs = args.top_logprobs.as<float>() + i * kMaxLogprobs;
+  for (int64_t k = 0; k < num_wanted; ++k) {
+    const bool exists = k < num_found;
+    ids[k] = exists ? IdOf(keys_[k]) : kInvalidToken;
+    logprobs[k] = exists ? static_cast<float>(LogitOf(keys_[k]) - log_sum)
+                         : (bad ? kNaN : -kInfinity);
+  }
+}
+
+void Sampler::Reserve(int64_t vocab_size) {
+  for (RowSampler& row_sampler : row_samplers_) row_sampler.Reserve(vocab_size);
+}
+
+void Sampler::Sample(const TensorView& logits, const SampleArgs& args,
+                     int64_t row_begin) {
+  const int64_t vocab_size = logits.dim(1);
+  Reserve(vocab_size);
+  ParallelForDynamic(static_cast<int>(row_samplers_.size()), logits.dim(0),
+                     vocab_size, [&](int64_t begin, int64_t end, int thread) {
+                       for (int64_t i = begin; i < end; ++i) {
+                         row_samplers_[thread].PickAndReport(
+                             {logits.as<float>() + i * vocab_size,
+                              static_cast<size_t>(vocab_size)},
+                             args, row_begin + i);
+                       }
+                     });
+}
+
+}  // namespace blockserve::cpu
