@@ -17,6 +17,7 @@ namespace blockserve {
 
 struct TokenLogprobs {
   float logprob = 0.0f;                        // of the token itself
+  bool is_argmax = false;                      // the most likely token
   std::vector<std::pair<int32_t, float>> top;  // alternatives, best first
 };
 
@@ -38,6 +39,7 @@ struct TokenDelta {
 struct RequestResult {
   absl::Status status;  // OK, or why the request ended early
   FinishReason finish_reason = FinishReason::kLength;
+  // EOS or a stop id; it is the last token that was delivered.
   std::optional<int32_t> matched_stop_token;
   int32_t prompt_tokens = 0;
   int32_t completion_tokens = 0;
@@ -70,7 +72,7 @@ struct ScoreRequest {
   std::string request_id;
   std::vector<int32_t> context;       // >= 1 token
   std::vector<int32_t> continuation;  // >= 1 token
-  int32_t top_logprobs = 0;           // [0, 20]
+  int32_t top_logprobs = 0;           // [0, 20]; the best one comes always
   absl::Time deadline = absl::InfiniteFuture();
 };
 
