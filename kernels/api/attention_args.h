@@ -5,9 +5,11 @@
 // side. This is GPT-NeoX's own layout; weights of other families are put into
 // it when they are loaded, so that one rank's heads are one range of rows.
 //
-// A query without a visible key gets a zero output row. Scores and softmax are
-// fp32 or wider; rotated vectors, cached keys and values, and outputs are
-// rounded to T.
+// A query without a visible key gets a zero output row. What is not visible may
+// hold anything, NaN included; NaN in a query, in a visible key or in a visible
+// value makes its outputs NaN, so that a broken request is noticed. Scores and
+// softmax are fp32 or wider; rotated vectors, cached keys and values, and
+// outputs are rounded to T.
 #ifndef BLOCKSERVE_KERNELS_API_ATTENTION_ARGS_H_
 #define BLOCKSERVE_KERNELS_API_ATTENTION_ARGS_H_
 

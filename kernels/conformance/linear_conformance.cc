@@ -81,6 +81,22 @@ TEST_P(LinearConformance, LinearOfEveryNumberOfRows) {
   }
 }
 
+// More than fit one product: up to what was reserved, and beyond.
+TEST_P(LinearConformance, LinearOfManyRows) {
+  const TwinMatrix weight = Pack(Random(24 * 16), 24, 16);
+  for (const int64_t rows : {511, 512, 513, 640, 1500}) {
+    SCOPED_TRACE(rows);
+    const Twin input = MakeT({rows, 16}, Random(rows * 16), Room::kPaddedRows);
+    const Twin output = OutputT({rows, 24}, Room::kPaddedRows);
+    OnBothSides([&](const Side& side) {
+      side->Linear({.input = side(input),
+                    .weight = side(weight),
+                    .output = side(output)});
+    });
+    ExpectNear(output, SumTolerance(16));
+  }
+}
+
 TEST_P(LinearConformance, LinearWithActivation) {
   for (const Activation activation :
        {Activation::kGelu, Activation::kGeluTanh, Activation::kRelu}) {

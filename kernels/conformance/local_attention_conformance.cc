@@ -1,5 +1,8 @@
+#include <algorithm>
+#include <array>
 #include <cmath>
 #include <cstdint>
+#include <limits>
 #include <string>
 #include <vector>
 
@@ -184,6 +187,37 @@ TEST_P(LocalAttentionConformance, StaleCacheIsNotRead) {
     });
     ExpectNear(output, {.absolute = 1e-5, .relative = 1e-5});
     past_length += num_queries;
+  }
+}
+
+// A broken request must be noticed, and must not spoil its neighbours.
+TEST_P(LocalAttentionConformance, NanStaysInItsRow) {
+  constexpr int kHeadDim = 32;
+  for (const int part : {0, 1, 2}) {
+    SCOPED_TRACE(part);
+    std::vector<float> values = Random(9 * 3 * kHeadDim);
+    // Position 1 of row 1 of three rows of three positions.
+    values[(4 * 3 + part) * kHeadDim + 5] =
+        std::numeric_limits<float>::quiet_NaN();
+    const Twin qkv = MakeT({9, 1, 3, kHeadDim}, values);
+    const Twin output = OutputT({9, 1, kHeadDim});
+    const std::array<void*, 2> caches =
+        Raw([](Ops& ops) { return ops.LocalKvBytes(3, 1, kHeadDim, 3); });
+    OnBothSides([&](const Side& side) {
+      side->LocalAttention({.qkv = side(qkv),
+                            .num_queries = 3,
+                            .max_length = 3,
+                            .cache = caches[side.index()],
+                            .output = side(output)});
+    });
+    const std::vector<float> got = Read(output, 0);
+    const std::vector<float> want = Read(output, 1);
+    EXPECT_TRUE(std::isnan(got[4 * kHeadDim + 5]));
+    EXPECT_TRUE(std::isnan(want[4 * kHeadDim + 5]));
+    for (int i = 0; i < 9 * kHeadDim; ++i) {
+      if (i / kHeadDim / 3 == 1) continue;
+      ASSERT_NEAR(got[i], want[i], is_bf16() ? 1e-2 : 1e-5);
+    }
   }
 }
 

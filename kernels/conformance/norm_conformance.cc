@@ -1,3 +1,5 @@
+#include <cmath>
+#include <limits>
 #include <vector>
 
 #include "kernels/conformance/ops_conformance_test.h"
@@ -115,6 +117,30 @@ TEST_P(NormConformance, LayerNormOfEqualElementsIsBeta) {
   });
   // 1 / sqrt(eps) = 316 times the rounding error of the mean.
   ExpectNear(output, {.absolute = 1e-3});
+}
+
+TEST_P(NormConformance, NanStaysInItsRow) {
+  std::vector<float> values = Random(3 * 40);
+  values[40 + 39] = std::numeric_limits<float>::quiet_NaN();
+  const Twin input = MakeFloat({3, 40}, values);
+  const Twin gamma = MakeFloat({40}, Random(40));
+  const Twin beta = MakeFloat({40}, Random(40));
+  const Twin layer_norm = OutputT({3, 40});
+  const Twin rms_norm = OutputT({3, 40});
+  OnBothSides([&](const Side& side) {
+    side->LayerNorm({.input = side(input),
+                     .gamma = side(gamma),
+                     .beta = side(beta),
+                     .output = side(layer_norm)});
+    side->RmsNorm(
+        {.input = side(input), .gamma = side(gamma), .output = side(rms_norm)});
+  });
+  for (const Twin* output : {&layer_norm, &rms_norm}) {
+    const std::vector<float> got = Read(*output, 0);
+    for (int i = 0; i < 3 * 40; ++i) {
+      EXPECT_EQ(std::isnan(got[i]), i / 40 == 1) << "element " << i;
+    }
+  }
 }
 
 TEST_P(NormConformance, DualLayerNormOfManyShapes) {

@@ -1,6 +1,8 @@
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <cstdint>
+#include <limits>
 #include <numeric>
 #include <string>
 #include <vector>
@@ -89,6 +91,20 @@ class PagedAttentionConformance : public OpsConformanceTest {
     });
   }
 
+  // As a broken request leaves its pages behind: positions that nobody sees
+  // must not matter.
+  void FillWithNan(const Cache& cache) {
+    const KvLayer& layer = cache.layers[0];
+    const int64_t num_slots = int64_t{layer.num_pages} * kPageLength;
+    std::vector<int32_t> slots(num_slots);
+    std::iota(slots.begin(), slots.end(), 0);
+    const std::vector<float> nan(
+        num_slots * layer.num_heads * 3 * layer.head_dim,
+        std::numeric_limits<float>::quiet_NaN());
+    Store(cache, MakeT({num_slots, layer.num_heads, 3, layer.head_dim}, nan),
+          MakeInts({num_slots}, slots));
+  }
+
   // Stores random keys of all sequences over shuffled pages, lets random
   // queries attend, and compares.
   void StoreAttendAndCompare(const std::vector<Sequence>& sequences,
@@ -128,6 +144,7 @@ void PagedAttentionConformance::StoreAttendAndCompare(
   }
 
   const Cache cache = MakeCache(num_pages, num_heads, head_dim);
+  FillWithNan(cache);
   const int64_t num_keys = slots.size();
   Store(cache, RandomQkv(num_keys, num_heads, head_dim, magnitude),
         MakeInts({num_keys}, slots));
@@ -211,6 +228,54 @@ TEST_P(PagedAttentionConformance, RowsThatSeeNothingAreZero) {
 // that key's value.
 TEST_P(PagedAttentionConformance, LargeScores) {
   StoreAttendAndCompare({Causal(50, 10)}, 2, 64, 30.0f, 4.0f);
+}
+
+// A broken request must be noticed, and must not spoil its neighbours.
+TEST_P(PagedAttentionConformance, NanStaysInItsSequence) {
+  constexpr int kHeadDim = 32;
+  constexpr int64_t kRows = 20;  // per sequence
+  const float nan = std::numeric_limits<float>::quiet_NaN();
+  // The element of row 3 of the middle one of three sequences: of its query,
+  // key or value.
+  for (const int part : {0, 1, 2}) {
+    SCOPED_TRACE(part);
+    std::vector<float> values = Random(3 * kRows * 3 * kHeadDim);
+    values[((kRows + 3) * 3 + part) * kHeadDim + 5] = nan;
+    const Twin qkv = MakeT({3 * kRows, 1, 3, kHeadDim}, values);
+    std::vector<int32_t> slots, begins, ends;
+    for (int i = 0; i < 3 * kRows; ++i) {
+      const int32_t key = i % kRows;
+      slots.push_back(i / kRows * 2 * kPageLength + key);
+      begins.push_back(0);
+      ends.push_back(key + 1);
+    }
+    const Cache cache = MakeCache(6, 1, kHeadDim);
+    Store(cache, qkv, MakeInts({3 * kRows}, slots));
+    const Twin query_offsets = MakeInts({4}, {0, kRows, 2 * kRows, 3 * kRows});
+    const Twin pages = MakeInts({3, 2}, {0, 1, 2, 3, 4, 5});
+    const Twin key_begin = MakeInts({3 * kRows}, begins);
+    const Twin key_end = MakeInts({3 * kRows}, ends);
+    const Twin output = OutputT({3 * kRows, 1, kHeadDim});
+    OnBothSides([&](const Side& side) {
+      side->PagedAttention({.qkv = side(qkv),
+                            .query_offsets = side(query_offsets),
+                            .page_table = side(pages),
+                            .key_begin = side(key_begin),
+                            .key_end = side(key_end),
+                            .scale = 0.2f,
+                            .cache = cache.layers[side.index()],
+                            .output = side(output)});
+    });
+    const std::vector<float> got = Read(output, 0);
+    const std::vector<float> want = Read(output, 1);
+    // Row 3 itself; its neighbours in the sequence may or may not be broken.
+    EXPECT_TRUE(std::isnan(got[(kRows + 3) * kHeadDim + 5]));
+    EXPECT_TRUE(std::isnan(want[(kRows + 3) * kHeadDim + 5]));
+    for (int i = 0; i < 3 * kRows * kHeadDim; ++i) {
+      if (i / kHeadDim / kRows == 1) continue;
+      ASSERT_NEAR(got[i], want[i], is_bf16() ? 1e-2 : 1e-5);
+    }
+  }
 }
 
 TEST_P(PagedAttentionConformance, RotatesQueriesInPlaceAndStoredKeys) {

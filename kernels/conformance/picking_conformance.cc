@@ -251,6 +251,29 @@ TEST_P(PickingConformance, BrokenLogitsSpoilTheirRowOnly) {
   }
 }
 
+// One broken weight of the head, wherever it lies.
+TEST_P(PickingConformance, OneBrokenLogitIsNoticed) {
+  for (const int vocab_size : {1, 2, 37, 1003}) {
+    for (const int id : {0, vocab_size / 2, vocab_size - 1}) {
+      for (const float broken : {std::numeric_limits<float>::quiet_NaN(),
+                                 std::numeric_limits<float>::infinity()}) {
+        std::vector<float> weight = Random(vocab_size);
+        weight[id] = broken;
+        for (const float temperature : {0.0f, 1.0f}) {
+          SampleRow row;
+          row.temperature = temperature;
+          for (const SampleResult& result :
+               SampleProjected(MakeT({1, 1}, {1.0f}, Room::kPaddedRows),
+                               Pack(weight, vocab_size, 1), {row})) {
+            EXPECT_EQ(result.tokens[0], kInvalidToken)
+                << broken << " at " << id << " of " << vocab_size;
+          }
+        }
+      }
+    }
+  }
+}
+
 TEST_P(PickingConformance, ForcedTokenOfABrokenRowStaysWithoutLogprob) {
   const float nan = std::numeric_limits<float>::quiet_NaN();
   SampleRow row;
