@@ -21,12 +21,16 @@ namespace {
 std::vector<float> RecordedRows(const TensorRecorder& recorder,
                                 const std::string& name, int64_t begin,
                                 int64_t count) {
+  // The token decoder's tensors have a row for each position of each row.
+  const std::string rows_of =
+      absl::StartsWith(name, "token_decoder.") ? "expanded" : name;
   std::vector<float> joined;
-  for (int64_t row = begin; row < begin + count; ++row) {
+  if (recorder.Of(rows_of).empty()) return joined;
+  const std::vector<int64_t>& shape = recorder.Of(rows_of).front().shape;
+  const int64_t num_rows = shape.empty() ? 0 : shape[0];
+  for (int64_t row = begin; row < std::min(begin + count, num_rows); ++row) {
     for (const TensorRecorder::Record& record : recorder.Of(name)) {
-      if (record.shape.empty() || row >= record.shape[0]) continue;
-      const auto size =
-          static_cast<int64_t>(record.values.size()) / record.shape[0];
+      const auto size = static_cast<int64_t>(record.values.size()) / num_rows;
       joined.insert(joined.end(), record.values.begin() + row * size,
                     record.values.begin() + (row + 1) * size);
     }
