@@ -216,10 +216,15 @@ class TileAttention {
       max = hn::Max(max, hn::Load(d, weights + i));
     }
     max = hn::MaxOfLanes(d, max);
-    const float new_max = hn::GetLane(max);
+    float new_max = hn::GetLane(max);
     if (new_max == -std::numeric_limits<float>::infinity()) {
-      std::fill_n(weights, kChunkLength, 0.0f);
-      return;
+      // Nothing visible, or NaN, which Max drops and the result must show.
+      if (!HoldsNan(weights)) {
+        std::fill_n(weights, kChunkLength, 0.0f);
+        return;
+      }
+      new_max = std::numeric_limits<float>::quiet_NaN();
+      max = hn::Set(d, new_max);
     }
     auto total = hn::Zero(d);
     for (int i = 0; i < kChunkLength; i += lanes) {
@@ -231,6 +236,11 @@ class TileAttention {
     const float chunk_total = hn::GetLane(hn::SumOfLanes(d, total));
     if (new_max != maxima_[row]) Rescale(row, new_max);
     totals_[row] += chunk_total;
+  }
+
+  static bool HoldsNan(const float* weights) {
+    return std::any_of(weights, weights + kChunkLength,
+                       [](float weight) { return weight != weight; });
   }
 
   void Rescale(int row, float new_max) {
