@@ -6,7 +6,6 @@
 #include <fstream>
 #include <random>
 #include <sstream>
-#include <thread>
 
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
@@ -156,26 +155,6 @@ TEST(TokenizerTest, MissingFileIsNotFound) {
   EXPECT_EQ(tokenizer.status().code(), absl::StatusCode::kNotFound);
   EXPECT_THAT(std::string(tokenizer.status().message()),
               HasSubstr("no/such/tokenizer.json"));
-}
-
-TEST(TokenizerTest, ThreadsGetTheSameIds) {
-  std::string text;
-  for (int i = 0; i < 200; ++i) {
-    text += "It is 1813, he'd say cafe\u0301 <|endoftext|>";
-    text += std::string(i, 'a');
-  }
-  const std::vector<int32_t> expected = *Demo().Encode(text);
-  std::vector<std::thread> threads;
-  for (int i = 0; i < 4; ++i) {
-    threads.emplace_back([&] {
-      for (int round = 0; round < 5; ++round) {
-        const auto ids = Demo().Encode(text);
-        EXPECT_EQ(*ids, expected);
-        EXPECT_FALSE(Demo().Decode(*ids, true)->empty());
-      }
-    });
-  }
-  for (std::thread& thread : threads) thread.join();
 }
 
 // One random change: a bit, a cut, a hole, or a piece that stands twice.
