@@ -56,26 +56,29 @@ void ApplyPenalties(const SampleRow& row, absl::Span<const int32_t> block,
   }
 }
 
-// The probability of a key's token as a share of the largest one.
-double ShareOf(TokenKey key, const LargestLogit& largest, float temperature) {
-  return std::exp((static_cast<double>(LogitOf(key)) - largest.logit) /
-                  temperature);
+double ShareOf(TokenKey key, const Share& share) {
+  return std::exp((static_cast<double>(LogitOf(key)) - share.largest) /
+                  share.temperature);
+}
+
+double SumOfShares(absl::Span<const TokenKey> keys, const Share& share) {
+  double sum = 0.0;
+  for (TokenKey key : keys) sum += ShareOf(key, share);
+  return sum;
 }
 
 // The last key of the smallest set of best keys whose shares sum to at least
 // `needed`. Halves by halves, so that a flat distribution need not be sorted.
 TokenKey LastKeyOfMass(absl::Span<TokenKey> keys, double needed,
-                       const LargestLogit& largest, float temperature) {
+                       const Share& share) {
   constexpr ptrdiff_t kSortedAtOnce = 64;
   TokenKey* begin = keys.data();
   TokenKey* end = begin + keys.size();
   while (end - begin > kSortedAtOnce) {
     TokenKey* middle = begin + (end - begin) / 2;
     std::nth_element(begin, middle, end);
-    double mass = 0.0;
-    for (const TokenKey* key = begin; key < middle; ++key) {
-      mass += ShareOf(*key, largest, temperature);
-    }
+    const double mass =
+        SumOfShares({begin, static_cast<size_t>(middle - begin)}, share);
     if (mass >= needed) {
       end = middle;
     } else {
@@ -86,7 +89,7 @@ TokenKey LastKeyOfMass(absl::Span<TokenKey> keys, double needed,
   std::sort(begin, end);
   double mass = 0.0;
   for (const TokenKey* key = begin; key < end; ++key) {
-    mass += ShareOf(*key, largest, temperature);
+    mass += ShareOf(*key, share);
     if (mass >= needed) return *key;
   }
   return end[-1];
@@ -102,6 +105,7 @@ void RowSampler::Reserve(int64_t vocab_size) {
   if (static_cast<int64_t>(changed_.size()) >= vocab_size) return;
   changed_.resize(vocab_size);
   keys_.resize(vocab_size + kKeySlack);
+  masses_.resize(MassBuckets::kCount);
 }
 
 void RowSampler::PickAndReport(absl::Span<const float> logits,
@@ -150,13 +154,12 @@ int32_t RowSampler::Pick(absl::Span<const float> logits,
   if (!largest.valid || largest.id < 0) return kInvalidToken;
   if (!(row.temperature > 0.0f)) return largest.id;
   Draw draw;
-  draw.largest = largest.logit;
+  draw.share = {.largest = largest.logit, .temperature = row.temperature};
   draw.largest_id = largest.id;
-  draw.temperature = row.temperature;
   draw.seed = row.seed;
   draw.position = row.position + offset;
   if (row.top_k > 0 || row.top_p < 1.0f || row.min_p > 0.0f) {
-    const TokenKey last = LastKept(logits, largest, row);
+    const TokenKey last = LastKept(logits, draw.share, row);
     draw.last_logit = LogitOf(last);
     draw.last_id = IdOf(last);
   }
@@ -164,44 +167,61 @@ int32_t RowSampler::Pick(absl::Span<const float> logits,
 }
 
 TokenKey RowSampler::LastKept(absl::Span<const float> logits,
-                              const LargestLogit& largest,
-                              const SampleRow& row) {
-  const auto vocab_size = static_cast<int64_t>(logits.size());
-  const float temperature = row.temperature;
+                              const Share& share, const SampleRow& row) {
   TokenKey last = KeyOf(-kInfinity, std::numeric_limits<int32_t>::max());
-  int64_t num_kept = -1;  // -1: keys_ is not filled
-  if (row.top_k > 0 && row.top_k < vocab_size) {
-    num_kept = CollectBest(logits, row.top_k, keys_.data());
-    last = *std::max_element(keys_.data(), keys_.data() + num_kept);
-  }
-  if (row.top_p < 1.0f) {
-    double total = 0.0;
-    if (num_kept < 0) {
-      total = SumOfExp(logits, largest.logit, temperature);
-      // Tokens below this share could not sum to 1 - top_p, all together (half
-      // of that, for rounding): the rest holds the set that is looked for.
-      const double least = total * (1.0 - row.top_p) / (2.0 * vocab_size);
-      num_kept = CollectAtLeast(
-          logits,
-          static_cast<float>(largest.logit + temperature * std::log(least)),
-          keys_.data());
-    } else {
-      for (int64_t i = 0; i < num_kept; ++i) {
-        total += ShareOf(keys_[i], largest, temperature);
-      }
-    }
-    last = LastKeyOfMass({keys_.data(), static_cast<size_t>(num_kept)},
-                         row.top_p * total, largest, temperature);
+  const bool limits_k =
+      row.top_k > 0 && row.top_k < static_cast<int64_t>(logits.size());
+  if (limits_k) {
+    const int64_t num_kept = CollectBest(logits, row.top_k, keys_.data());
+    const absl::Span<TokenKey> kept(keys_.data(), num_kept);
+    last =
+        row.top_p < 1.0f
+            ? LastKeyOfMass(kept, row.top_p * SumOfShares(kept, share), share)
+            : *std::max_element(kept.begin(), kept.end());
+  } else if (row.top_p < 1.0f) {
+    last = LastOfTopP(logits, share, std::max(row.top_p, 0.0f));
   }
   if (row.min_p > 0.0f) {
     // Of equal logits min_p keeps all or none. The largest always stays.
-    const double least = largest.logit + temperature * std::log(row.min_p);
+    const double least = share.largest + row.temperature * std::log(row.min_p);
     const TokenKey last_of_min_p =
-        KeyOf(std::min(static_cast<float>(least), largest.logit),
+        KeyOf(std::min(static_cast<float>(least), share.largest),
               std::numeric_limits<int32_t>::max());
     last = std::min(last, last_of_min_p);
   }
   return last;
+}
+
+TokenKey RowSampler::LastOfTopP(absl::Span<const float> logits,
+                                const Share& share, float top_p) {
+  const double total = SumOfShares(logits, share);
+  // Tokens below this share do not sum to 1 - top_p, all together (nor to half
+  // of it, for rounding): they go to the last bucket, which is not looked at.
+  const double least =
+      total * (1.0 - top_p) / (2.0 * static_cast<double>(logits.size()));
+  const MassBuckets buckets = {
+      .share = share,
+      .width =
+          static_cast<float>(-std::log(least) / (MassBuckets::kCount - 1))};
+  std::fill(masses_.begin(), masses_.end(), 0.0);
+  AddMasses(logits, buckets, masses_.data());
+  // The bucket in which the sum gets there; by rounding it may be the last
+  // that holds anything.
+  const double needed = top_p * total;
+  int last_bucket = 0;
+  double sum_before = 0.0;
+  double sum = 0.0;
+  for (int bucket = 0; bucket < MassBuckets::kCount - 1; ++bucket) {
+    if (masses_[bucket] == 0.0) continue;
+    last_bucket = bucket;
+    sum_before = sum;
+    sum += masses_[bucket];
+    if (sum >= needed) break;
+  }
+  const int64_t num_found =
+      CollectBucket(logits, buckets, last_bucket, keys_.data());
+  return LastKeyOfMass({keys_.data(), static_cast<size_t>(num_found)},
+                       needed - sum_before, share);
 }
 
 void RowSampler::Report(absl::Span<const float> logits,
@@ -211,7 +231,8 @@ void RowSampler::Report(absl::Span<const float> logits,
   const bool bad = !largest.valid || largest.id < 0;
   const double log_sum =
       bad ? kNaN
-          : largest.logit + std::log(SumOfExp(logits, largest.logit, 1.0f));
+          : largest.logit +
+                std::log(SumOfShares(logits, Share{.largest = largest.logit}));
   const int64_t i = row * args.tokens.dim(1) + args.offset;
   args.logprobs.as<float>()[i] =
       bad || token < 0 ? kNaN : static_cast<float>(logits[token] - log_sum);

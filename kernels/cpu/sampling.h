@@ -33,13 +33,17 @@ class RowSampler {
   int32_t Pick(absl::Span<const float> logits, const LargestLogit& largest,
                const SampleRow& row, int offset);
   // The last key in the order of preference that top_k, top_p and min_p leave.
-  TokenKey LastKept(absl::Span<const float> logits, const LargestLogit& largest,
+  TokenKey LastKept(absl::Span<const float> logits, const Share& share,
                     const SampleRow& row);
+  // The same for top_p alone.
+  TokenKey LastOfTopP(absl::Span<const float> logits, const Share& share,
+                      float top_p);
   void Report(absl::Span<const float> logits, const LargestLogit& largest,
               const SampleArgs& args, int64_t row, int32_t token);
 
   std::vector<float> changed_;
   std::vector<TokenKey> keys_;
+  std::vector<double> masses_;
 };
 
 // Samples many rows over threads.

@@ -80,14 +80,32 @@ LargestLogit FindLargestLogit(const float* logits, int64_t size) {
   return largest;
 }
 
-double SumOfExps(const float* logits, int64_t size, float largest,
-                 float temperature) {
+// (logit - largest) / temperature. Multiplies, since a division takes as long
+// as all the rest.
+class ScaledLogits {
+ public:
+  explicit ScaledLogits(const Share& share)
+      : largest_(hn::Set(FloatTag(), share.largest)),
+        // Kept finite, so that the largest logit gives 0, not NaN.
+        factor_(
+            hn::Set(FloatTag(), std::min(1.0f / share.temperature,
+                                         std::numeric_limits<float>::max()))) {}
+
+  HWY_INLINE FloatVector operator()(FloatVector logits) const {
+    return hn::Mul(hn::Sub(logits, largest_), factor_);
+  }
+
+ private:
+  FloatVector largest_;
+  FloatVector factor_;
+};
+
+double SumOfLogitShares(const float* logits, int64_t size, const Share& share) {
   const FloatTag d;
-  const auto max = hn::Set(d, largest);
-  const auto divisor = hn::Set(d, temperature);
+  const ScaledLogits scaled(share);
   auto sum = hn::Zero(d);
   ForEachLogits(logits, size, [&](FloatVector v, int64_t) HWY_ATTR {
-    sum = hn::Add(sum, ExpOfNonPositive(d, hn::Div(hn::Sub(v, max), divisor)));
+    sum = hn::Add(sum, ExpOfNonPositive(d, scaled(v)));
   });
   HWY_ALIGN float lanes[hn::MaxLanes(d)];
   hn::Store(sum, d, lanes);
@@ -96,29 +114,62 @@ double SumOfExps(const float* logits, int64_t size, float largest,
   return total;
 }
 
+// One bit a lane; FloatTag has at most 16.
+HWY_INLINE unsigned BitsOf(hn::Mask<FloatTag> mask) {
+  uint8_t bytes[8] = {};
+  hn::StoreMaskBits(FloatTag(), mask, bytes);
+  return bytes[0] | (unsigned{bytes[1]} << 8);
+}
+
 // Appends the keys of the lanes in `mask`; returns the new end.
 HWY_INLINE TokenKey* AppendKeys(hn::Mask<FloatTag> mask, const float* logits,
                                 int64_t id, TokenKey* end) {
-  const FloatTag d;
-  uint8_t bytes[8] = {};
-  hn::StoreMaskBits(d, mask, bytes);
-  unsigned bits = bytes[0] | (unsigned{bytes[1]} << 8);
-  for (; bits != 0; bits &= bits - 1) {
+  for (unsigned bits = BitsOf(mask); bits != 0; bits &= bits - 1) {
     const int64_t hit = id + std::countr_zero(bits);
     *end++ = KeyOf(logits[hit], static_cast<int32_t>(hit));
   }
   return end;
 }
 
-int64_t CollectLogitsAtLeast(const float* logits, int64_t size, float threshold,
-                             TokenKey* keys) {
+// Bucket numbers of scaled logits, as floats.
+HWY_INLINE FloatVector BucketsOf(FloatVector scaled, float width) {
   const FloatTag d;
-  // The least finite number leaves -infinity out.
-  const auto least =
-      hn::Set(d, std::max(threshold, std::numeric_limits<float>::lowest()));
+  const auto numbers = hn::Mul(scaled, hn::Set(d, -1.0f / width));
+  return hn::Min(hn::Floor(numbers), hn::Set(d, MassBuckets::kCount - 1));
+}
+
+void AddLogitMasses(const float* logits, int64_t size,
+                    const MassBuckets& buckets, double* masses) {
+  const FloatTag d;
+  const ScaledLogits scaled(buckets.share);
+  const auto last = hn::Set(d, MassBuckets::kCount - 1);
+  HWY_ALIGN float shares[hn::MaxLanes(d)];
+  HWY_ALIGN int32_t numbers[hn::MaxLanes(d)];
+  ForEachLogits(logits, size, [&](FloatVector v, int64_t) HWY_ATTR {
+    const auto x = scaled(v);
+    const auto bucket = BucketsOf(x, buckets.width);
+    const auto counts = hn::Lt(bucket, last);
+    if (hn::AllFalse(d, counts)) return;
+    hn::Store(ExpOfNonPositive(d, x), d, shares);
+    hn::Store(hn::ConvertTo(IntTag(), bucket), IntTag(), numbers);
+    for (unsigned bits = BitsOf(counts); bits != 0; bits &= bits - 1) {
+      const int lane = std::countr_zero(bits);
+      masses[numbers[lane]] += shares[lane];
+    }
+  });
+}
+
+int64_t CollectLogitBucket(const float* logits, int64_t size,
+                           const MassBuckets& buckets, int bucket,
+                           TokenKey* keys) {
+  const FloatTag d;
+  const ScaledLogits scaled(buckets.share);
+  const auto wanted = hn::Set(d, static_cast<float>(bucket));
   TokenKey* end = keys;
   ForEachLogits(logits, size, [&](FloatVector v, int64_t id) HWY_ATTR {
-    const auto hits = hn::Ge(v, least);
+    const auto hits =
+        hn::And(hn::Eq(BucketsOf(scaled(v), buckets.width), wanted),
+                hn::Gt(v, hn::Set(d, kMinusInfinity)));
     if (HWY_UNLIKELY(!hn::AllFalse(d, hits))) {
       end = AppendKeys(hits, logits, id, end);
     }
@@ -203,26 +254,29 @@ HWY_INLINE void StoreSamplingWords(uint64_t seed, uint64_t position,
 }
 #endif
 
-// GumbelFromWord.
-HWY_INLINE FloatVector GumbelFromWords(const uint32_t* words) {
+// The uniform numbers in (0, 1) of GumbelFromWord.
+HWY_INLINE FloatVector UniformFromWords(const uint32_t* words) {
   const FloatTag d;
   const hn::Rebind<uint32_t, FloatTag> d_words;
   const auto high = hn::ShiftRight<9>(hn::Load(d_words, words));
   const auto number = hn::ConvertTo(d, hn::BitCast(IntTag(), high));
-  const auto uniform =
-      hn::Mul(hn::Add(number, hn::Set(d, 0.5f)), hn::Set(d, 0x1p-23f));
+  return hn::Mul(hn::Add(number, hn::Set(d, 0.5f)), hn::Set(d, 0x1p-23f));
+}
+
+HWY_INLINE FloatVector GumbelFromUniform(FloatVector uniform) {
+  const FloatTag d;
   return hn::Neg(hn::Log(d, hn::Neg(hn::Log(d, uniform))));
 }
 
-// Draws over the vocabulary slice by slice.
+// Draws over the vocabulary slice by slice. Most ids are out of the race
+// before their noise is known: `bound_` is a score that the winner has.
 class TokenDraw {
  public:
-  explicit TokenDraw(const Draw& draw) : draw_(draw) {
+  explicit TokenDraw(const Draw& draw) : draw_(draw), scaled_(draw.share) {
     const FloatTag d;
     best_ = hn::Set(d, kMinusInfinity);
     best_ids_ = hn::Set(IntTag(), -1);
-    // The largest logit takes part: what cannot reach its score, whatever its
-    // noise, needs none. A little less, for the two logarithms' rounding.
+    // The largest logit takes part, and its scaled logit is zero.
     const auto words = SamplingWords(
         draw.seed, draw.position, static_cast<uint32_t>(draw.largest_id) / 4);
     bound_ = GumbelFromWord(words[draw.largest_id % 4]) - kRounding;
@@ -241,12 +295,14 @@ class TokenDraw {
       largest = hn::Max(largest, scores[i]);
     }
     const auto reachable = hn::Set(d, bound_ - kLargestNoise);
-    if (HWY_LIKELY(hn::AllFalse(d, hn::Ge(largest, reachable)))) return;
+    if (hn::AllFalse(d, hn::Ge(largest, reachable))) return;
 
     HWY_ALIGN uint32_t words[kMaxSliceLength];
     StoreSamplingWords(draw_.seed, draw_.position, begin / 4, words);
     for (int i = 0; i < kSliceVectors; ++i) {
-      Consider(hn::Add(scores[i], GumbelFromWords(words + i * lanes)),
+      const auto uniform = UniformFromWords(words + i * lanes);
+      if (HWY_LIKELY(!MayWin(scores[i], uniform))) continue;
+      Consider(hn::Add(scores[i], GumbelFromUniform(uniform)),
                begin + i * lanes);
     }
   }
@@ -255,10 +311,10 @@ class TokenDraw {
 
  private:
   static constexpr float kLargestNoise = 16.7f;
+  // Errors of scores and logarithms.
   static constexpr float kRounding = 1e-3f;
 
-  // Difference to the largest logit over the temperature; -infinity for ids
-  // that do not take part.
+  // The scaled logits; -infinity for ids that do not take part.
   HWY_INLINE FloatVector Score(FloatVector logits, int64_t begin) const {
     const FloatTag d;
     const auto last = hn::Set(d, draw_.last_logit);
@@ -267,9 +323,18 @@ class TokenDraw {
         hn::RebindMask(d, hn::Gt(ids, hn::Set(IntTag(), draw_.last_id)));
     const auto takes_part =
         hn::Or(hn::Gt(logits, last), hn::AndNot(late, hn::Eq(logits, last)));
-    const auto scores = hn::Div(hn::Sub(logits, hn::Set(d, draw_.largest)),
-                                hn::Set(d, draw_.temperature));
-    return hn::IfThenElse(takes_part, scores, hn::Set(d, kMinusInfinity));
+    return hn::IfThenElse(takes_part, scaled_(logits),
+                          hn::Set(d, kMinusInfinity));
+  }
+
+  // score + noise >= bound needs noise >= t = bound - score, that is
+  // uniform >= exp(-exp(-t)) >= 1 - exp(-t): one exponential instead of two
+  // logarithms, and hardly ever true.
+  HWY_INLINE bool MayWin(FloatVector score, FloatVector uniform) const {
+    const FloatTag d;
+    const auto minus_t = hn::Sub(score, hn::Set(d, bound_ - kRounding));
+    const auto tail = ExpOfNonPositive(d, hn::Min(minus_t, hn::Zero(d)));
+    return !hn::AllFalse(d, hn::Le(hn::Sub(hn::Set(d, 1.0f), uniform), tail));
   }
 
   HWY_INLINE void Consider(FloatVector scores, int64_t begin) {
@@ -284,7 +349,8 @@ class TokenDraw {
   }
 
   const Draw& draw_;
-  float bound_;  // the winner's score is at least this
+  const ScaledLogits scaled_;
+  float bound_;
   FloatVector best_;
   hn::Vec<IntTag> best_ids_;
 };
@@ -313,8 +379,9 @@ HWY_AFTER_NAMESPACE();
 namespace blockserve::cpu {
 
 HWY_EXPORT(FindLargestLogit);
-HWY_EXPORT(SumOfExps);
-HWY_EXPORT(CollectLogitsAtLeast);
+HWY_EXPORT(SumOfLogitShares);
+HWY_EXPORT(AddLogitMasses);
+HWY_EXPORT(CollectLogitBucket);
 HWY_EXPORT(CollectBestLogits);
 HWY_EXPORT(DrawLargest);
 
@@ -322,16 +389,21 @@ LargestLogit FindLargest(absl::Span<const float> logits) {
   return HWY_DYNAMIC_DISPATCH(FindLargestLogit)(logits.data(), logits.size());
 }
 
-double SumOfExp(absl::Span<const float> logits, float largest,
-                float temperature) {
-  return HWY_DYNAMIC_DISPATCH(SumOfExps)(logits.data(), logits.size(), largest,
-                                         temperature);
+double SumOfShares(absl::Span<const float> logits, const Share& share) {
+  return HWY_DYNAMIC_DISPATCH(SumOfLogitShares)(logits.data(), logits.size(),
+                                                share);
 }
 
-int64_t CollectAtLeast(absl::Span<const float> logits, float threshold,
-                       TokenKey* keys) {
-  return HWY_DYNAMIC_DISPATCH(CollectLogitsAtLeast)(
-      logits.data(), logits.size(), threshold, keys);
+void AddMasses(absl::Span<const float> logits, const MassBuckets& buckets,
+               double* masses) {
+  HWY_DYNAMIC_DISPATCH(AddLogitMasses)
+  (logits.data(), logits.size(), buckets, masses);
+}
+
+int64_t CollectBucket(absl::Span<const float> logits,
+                      const MassBuckets& buckets, int bucket, TokenKey* keys) {
+  return HWY_DYNAMIC_DISPATCH(CollectLogitBucket)(logits.data(), logits.size(),
+                                                  buckets, bucket, keys);
 }
 
 int64_t CollectBest(absl::Span<const float> logits, int64_t count,

@@ -43,23 +43,42 @@ struct LargestLogit {
 
 LargestLogit FindLargest(absl::Span<const float> logits);
 
-// sum of exp((logit - largest) / temperature).
-double SumOfExp(absl::Span<const float> logits, float largest,
-                float temperature);
+// The unnormalised probability of a token, relative to the most likely one:
+// exp((logit - largest) / temperature).
+struct Share {
+  float largest = 0.0f;  // FindLargest's
+  float temperature = 1.0f;
+};
 
-// Writes the keys of logits >= `threshold` that are not -infinity, in no order,
+// The shares of all tokens.
+double SumOfShares(absl::Span<const float> logits, const Share& share);
+
+// Sorts tokens into buckets of falling probability. Bucket i holds logits with
+// -log(share) in [i * width, (i + 1) * width), the last one all that follow.
+struct MassBuckets {
+  static constexpr int kCount = 2048;
+
+  Share share;
+  float width = 0.0f;
+};
+
+// Adds the shares of each bucket's tokens to masses[0, kCount - 1); what is in
+// the last bucket is left out.
+void AddMasses(absl::Span<const float> logits, const MassBuckets& buckets,
+               double* masses);
+
+// Writes the keys in bucket `bucket`, without those of -infinity, in no order,
 // and returns their number. `keys` has room for logits.size() + kKeySlack.
-int64_t CollectAtLeast(absl::Span<const float> logits, float threshold,
-                       TokenKey* keys);
+int64_t CollectBucket(absl::Span<const float> logits,
+                      const MassBuckets& buckets, int bucket, TokenKey* keys);
 
 // The same for the `count` > 0 best keys (fewer if there are no more).
 int64_t CollectBest(absl::Span<const float> logits, int64_t count,
                     TokenKey* keys);
 
 struct Draw {
-  float largest = 0.0f;  // FindLargest's
-  int32_t largest_id = 0;
-  float temperature = 1.0f;
+  Share share;
+  int32_t largest_id = 0;  // FindLargest's
   // Ids with keys up to this one take part.
   float last_logit = -std::numeric_limits<float>::infinity();
   int32_t last_id = -1;

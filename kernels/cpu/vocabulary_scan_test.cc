@@ -97,17 +97,37 @@ TEST(CollectTest, FindsWhatSortingFinds) {
         EXPECT_TRUE(
             std::equal(keys.begin(), keys.begin() + found, sorted.begin()));
       }
-      const int64_t found = CollectAtLeast(logits, 1.0f, keys.data());
-      std::sort(keys.begin(), keys.begin() + found);
-      EXPECT_EQ(found, std::count_if(logits.begin(), logits.end(),
-                                     [](float x) { return x >= 1.0f; }));
-      EXPECT_TRUE(
-          std::equal(keys.begin(), keys.begin() + found, sorted.begin()));
     }
   }
 }
 
-TEST(SumOfExpTest, AgreesWithDouble) {
+TEST(MassBucketsTest, SplitTheVocabularyByFallingProbability) {
+  for (const auto& logits : {TiedLogits(777, 3), RandomLogits(5000, 2.0f, 4)}) {
+    const LargestLogit largest = FindLargest(logits);
+    const MassBuckets buckets = {
+        .share = {.largest = largest.logit, .temperature = 0.7f},
+        .width = 0.01f};
+    std::vector<double> masses(MassBuckets::kCount);
+    AddMasses(logits, buckets, masses.data());
+    std::vector<TokenKey> joined;
+    std::vector<TokenKey> keys(logits.size() + kKeySlack);
+    for (int bucket = 0; bucket < MassBuckets::kCount; ++bucket) {
+      const int64_t found = CollectBucket(logits, buckets, bucket, keys.data());
+      double mass = 0.0;
+      for (int64_t i = 0; i < found; ++i) {
+        mass += std::exp((LogitOf(keys[i]) - largest.logit) / 0.7);
+      }
+      if (bucket < MassBuckets::kCount - 1) {
+        EXPECT_NEAR(masses[bucket], mass, 1e-5 * mass);
+      }
+      std::sort(keys.begin(), keys.begin() + found);
+      joined.insert(joined.end(), keys.begin(), keys.begin() + found);
+    }
+    EXPECT_EQ(joined, SortedKeys(logits));
+  }
+}
+
+TEST(SumOfSharesTest, AgreesWithDouble) {
   const std::vector<float> logits = RandomLogits(5003, 4.0f, 5);
   const LargestLogit largest = FindLargest(logits);
   for (float temperature : {0.3f, 1.0f, 2.0f}) {
@@ -116,7 +136,7 @@ TEST(SumOfExpTest, AgreesWithDouble) {
       expected +=
           std::exp((static_cast<double>(logit) - largest.logit) / temperature);
     }
-    EXPECT_NEAR(SumOfExp(logits, largest.logit, temperature), expected,
+    EXPECT_NEAR(SumOfShares(logits, {largest.logit, temperature}), expected,
                 2e-6 * expected);
   }
 }
@@ -130,7 +150,8 @@ int32_t DrawOneByOne(const std::vector<float>& logits, const Draw& draw) {
     const auto id = static_cast<int32_t>(i);
     if (logits[i] == -kInfinity || KeyOf(logits[i], id) > last) continue;
     const double score =
-        (static_cast<double>(logits[i]) - draw.largest) / draw.temperature +
+        (static_cast<double>(logits[i]) - draw.share.largest) /
+            draw.share.temperature +
         GumbelFromWord(SamplingWords(draw.seed, draw.position, id / 4)[id % 4]);
     if (score > best) {
       best = score;
@@ -146,9 +167,9 @@ TEST(DrawTokenTest, TakesWhatTheDefinitionTakes) {
       const auto logits = RandomLogits(count, 0.1f * trial, trial);
       const LargestLogit largest = FindLargest(logits);
       Draw draw;
-      draw.largest = largest.logit;
+      draw.share.largest = largest.logit;
       draw.largest_id = largest.id;
-      draw.temperature = 0.2f + 0.05f * trial;
+      draw.share.temperature = 0.2f + 0.05f * trial;
       draw.seed = 0x123456789abcdefull * (trial + 1);
       draw.position = (uint64_t{1} << 33) + trial;
       draw.last_id = std::numeric_limits<int32_t>::max();
@@ -160,7 +181,7 @@ TEST(DrawTokenTest, TakesWhatTheDefinitionTakes) {
 TEST(DrawTokenTest, StopsAtTheLastKey) {
   const std::vector<float> logits = {1, 2, 2, 2, 0, 1};
   Draw draw;
-  draw.largest = 2.0f;
+  draw.share.largest = 2.0f;
   draw.largest_id = 1;
   draw.last_logit = 2.0f;
   draw.last_id = 2;
