@@ -6,28 +6,39 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "kernels/api/ops.h"
+#include "runtime/config/model_config.h"
 
 namespace blockserve {
 namespace {
+
+// A learned table of positions ends; rotary positions do not.
+int MaxUnitsPerSequence(const Model& model) {
+  const TrunkConfig& trunk = model.config().cached_trunk();
+  const int limit = model.limits().max_units_per_sequence;
+  return trunk.kind == TrunkKind::kGptNeo ? std::min(limit, trunk.max_positions)
+                                          : limit;
+}
 
 RequestLimits RequestLimitsOf(const Model& model,
                               const EngineOptions& options) {
   return {.vocab_size = model.config().vocab_size,
           .max_context_tokens = options.max_context_tokens,
           .layout = LayoutOf(model.config()),
-          .max_units_per_sequence = model.limits().max_units_per_sequence,
+          .max_units_per_sequence = MaxUnitsPerSequence(model),
           .page_length = kPageLength,
           .num_pages = model.limits().num_pages};
 }
 
-SchedulerLimits SchedulerLimitsOf(const ModelLimits& limits,
+SchedulerLimits SchedulerLimitsOf(const Model& model,
                                   const EngineOptions& options) {
+  const ModelLimits& limits = model.limits();
   return {.max_running =
               std::min({limits.max_sequences_per_step, limits.max_rows_per_step,
                         limits.max_units_per_step}),
           .max_units_per_step = limits.max_units_per_step,
           .max_rows_per_step = limits.max_rows_per_step,
-          .max_units_per_sequence = limits.max_units_per_sequence,
+          .max_units_per_sequence = MaxUnitsPerSequence(model),
           .page_length = kPageLength,
           .num_pages = limits.num_pages,
           .max_waiting = options.max_waiting_requests};
@@ -54,7 +65,7 @@ EngineCore::EngineCore(std::unique_ptr<Model> model,
       observer_(std::move(observer)),
       clock_(std::move(clock)),
       request_limits_(RequestLimitsOf(*model_, options)),
-      scheduler_(SchedulerLimitsOf(model_->limits(), options)),
+      scheduler_(SchedulerLimitsOf(*model_, options)),
       step_builder_(model_->tokens_per_step(), model_->limits()),
       output_reader_(model_->tokens_per_step(),
                      model_->limits().max_rows_per_step) {

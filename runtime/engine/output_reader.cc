@@ -5,6 +5,7 @@
 #include <cmath>
 
 #include "absl/strings/str_cat.h"
+#include "kernels/api/sample_args.h"
 
 namespace blockserve {
 namespace {
@@ -107,6 +108,8 @@ void OutputReader::ReadLogprobs(const ActiveRequest& request,
   logprobs.is_argmax = output.top_ids[place * kMaxLogprobs] == token;
   logprobs.top.clear();
   for (int k = 0; k < request.num_top_logprobs(); ++k) {
+    // The vocabulary may be smaller than the number asked for.
+    if (output.top_ids[place * kMaxLogprobs + k] == kInvalidToken) break;
     logprobs.top.emplace_back(output.top_ids[place * kMaxLogprobs + k],
                               output.top_logprobs[place * kMaxLogprobs + k]);
   }
