@@ -2,7 +2,9 @@
 
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
+#include "kernels/cpu/cpu_ops.h"
 #include "kernels/reference/reference_ops.h"
+#include "runtime/base/status_macros.h"
 
 namespace blockserve {
 namespace {
@@ -24,9 +26,15 @@ absl::StatusOr<std::unique_ptr<Ops>> CreateBackend(
         "num_threads must be at least 0, got ", options.num_threads));
   }
   if (options.backend == "reference") {
-    absl::StatusOr<DType> dtype = ParseDType(options.dtype, DType::kFloat32);
-    if (!dtype.ok()) return dtype.status();
-    return CreateReferenceOps(*dtype);
+    ASSIGN_OR_RETURN(const DType dtype,
+                     ParseDType(options.dtype, DType::kFloat32));
+    return CreateReferenceOps(dtype);
+  }
+  if (options.backend == "cpu") {
+    // Without instructions for it bf16 would only cost precision.
+    const DType fastest = CpuHasBFloat16() ? DType::kBFloat16 : DType::kFloat32;
+    ASSIGN_OR_RETURN(const DType dtype, ParseDType(options.dtype, fastest));
+    return CreateCpuOps(dtype, options.num_threads);
   }
   if (options.backend == "cuda") {
     return absl::FailedPreconditionError(
@@ -36,6 +44,6 @@ absl::StatusOr<std::unique_ptr<Ops>> CreateBackend(
       "backend must be reference, cpu or cuda, got \"", options.backend, "\""));
 }
 
-std::vector<std::string> LinkedBackends() { return {"reference"}; }
+std::vector<std::string> LinkedBackends() { return {"cpu", "reference"}; }
 
 }  // namespace blockserve

@@ -3,6 +3,9 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <utility>
+
+#include "kernels/cpu/cpu_ops.h"
 
 namespace blockserve {
 namespace {
@@ -22,11 +25,24 @@ TEST(BackendTest, MakesTheReferenceInEitherType) {
   }
 }
 
+TEST(BackendTest, CpuTakesBFloat16WhereItIsFast) {
+  const auto automatic = CreateBackend({.backend = "cpu", .num_threads = 1});
+  ASSERT_TRUE(automatic.ok()) << automatic.status();
+  EXPECT_EQ((*automatic)->dtype(),
+            CpuHasBFloat16() ? DType::kBFloat16 : DType::kFloat32);
+  const auto fp32 =
+      CreateBackend({.backend = "cpu", .dtype = "fp32", .num_threads = 1});
+  ASSERT_TRUE(fp32.ok()) << fp32.status();
+  EXPECT_EQ((*fp32)->dtype(), DType::kFloat32);
+}
+
 TEST(BackendTest, RefusesUnknownNames) {
   EXPECT_EQ(CodeOf({.backend = "tpu"}), absl::StatusCode::kInvalidArgument);
   EXPECT_EQ(CodeOf({.backend = ""}), absl::StatusCode::kInvalidArgument);
-  EXPECT_EQ(CodeOf({.backend = "reference", .dtype = "fp16"}),
-            absl::StatusCode::kInvalidArgument);
+  for (const char* backend : {"reference", "cpu"}) {
+    EXPECT_EQ(CodeOf({.backend = backend, .dtype = "fp16"}),
+              absl::StatusCode::kInvalidArgument);
+  }
   EXPECT_EQ(
       CodeOf({.backend = "reference", .dtype = "auto", .num_threads = -1}),
       absl::StatusCode::kInvalidArgument);
