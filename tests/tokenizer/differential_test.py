@@ -1,6 +1,6 @@
 """Compares the tokenizer with PyPI tokenizers on random and nasty strings.
 
-    differential_test.py --helper=TOKENIZE_LINES --tokenizer=FILE [--tokenizer=FILE] [--count=N] [--seed=S] [--variants]
+    differential_test.py --binary=TOKENIZE_LINES --tokenizer=FILE [--tokenizer=FILE] [--count=N] [--seed=S] [--variants]
 
 GPT-NeoX's own tokenizer is added if the folder BLOCKSERVE_SHARED_DIR has it.
 
@@ -39,15 +39,15 @@ class Differences:
             print(f"DIFFERENT {request}\n  PyPI tokenizers: {expected}\n  blockserve:      {got}")
 
 
-def ask(helper, tokenizer_file, requests, oracle):
-    """The helper's answers; `oracle` runs meanwhile and its result comes too."""
+def ask(binary, tokenizer_file, requests, oracle):
+    """The answers of the binary; `oracle` runs meanwhile and its result comes too."""
     with tempfile.TemporaryFile("w+") as asked, tempfile.TemporaryFile("w+") as answered:
         asked.write("\n".join(requests) + "\n")
         asked.seek(0)
-        process = subprocess.Popen([helper, tokenizer_file], stdin=asked, stdout=answered)
+        process = subprocess.Popen([binary, tokenizer_file], stdin=asked, stdout=answered)
         expected = oracle()
         if process.wait() != 0:
-            sys.exit(f"{helper} {tokenizer_file} ended with {process.returncode}")
+            sys.exit(f"{binary} {tokenizer_file} ended with {process.returncode}")
         answered.seek(0)
         answers = answered.read().split("\n")[:-1]  # splitlines() knows more ends
     if len(answers) != len(requests):
@@ -59,9 +59,9 @@ def dump(value):
     return json.dumps(value, separators=(",", ":"))
 
 
-def compare_encoding(helper, file, oracle, texts, differences):
+def compare_encoding(binary, file, oracle, texts, differences):
     requests = [dump(text) for text in texts]
-    answers, expected = ask(helper, file, requests,
+    answers, expected = ask(binary, file, requests,
                             lambda: [e.ids for e in oracle.encode_batch_fast(texts, add_special_tokens=False)])
     for request, answer, ids in zip(requests, answers, expected):
         if answer != dump(ids):
@@ -69,7 +69,7 @@ def compare_encoding(helper, file, oracle, texts, differences):
     return expected
 
 
-def compare_decoding(helper, file, oracle, id_lists, differences):
+def compare_decoding(binary, file, oracle, id_lists, differences):
     skip = [i % 4 != 0 for i in range(len(id_lists))]
     requests = [dump({"ids": ids, "skip_special": s}) for ids, s in zip(id_lists, skip)]
 
@@ -82,7 +82,7 @@ def compare_decoding(helper, file, oracle, id_lists, differences):
                 texts[i] = text
         return texts
 
-    answers, expected = ask(helper, file, requests, expect)
+    answers, expected = ask(binary, file, requests, expect)
     for request, answer, text in zip(requests, answers, expected):
         if json.loads(answer) != text:
             differences.add(request, repr(text), answer)
@@ -105,7 +105,7 @@ def random_id_lists(rng, oracle, count):
     return lists
 
 
-def compare(helper, file, count, seed, texts=None):
+def compare(binary, file, count, seed, texts=None):
     """`texts` are encoded only, in the place of `count` random ones."""
     oracle = tokenizers.Tokenizer.from_file(file)
     oracle.no_truncation()
@@ -119,11 +119,11 @@ def compare(helper, file, count, seed, texts=None):
     differences = Differences()
     for begin in range(0, len(texts), BATCH):
         batch = texts[begin:begin + BATCH]
-        ids = compare_encoding(helper, file, oracle, batch, differences)
+        ids = compare_encoding(binary, file, oracle, batch, differences)
         if count == 0:
             continue
-        compare_decoding(helper, file, oracle, ids, differences)
-        compare_decoding(helper, file, oracle, random_id_lists(rng, oracle, len(batch)), differences)
+        compare_decoding(binary, file, oracle, ids, differences)
+        compare_decoding(binary, file, oracle, random_id_lists(rng, oracle, len(batch)), differences)
     num_bytes = sum(len(text.encode()) for text in texts)
     print(f"{file}: {len(texts)} strings ({num_bytes} bytes) encoded, {2 * count} id lists decoded, "
           f"{differences.count} differences, {time.monotonic() - started:.1f} s", flush=True)
@@ -204,7 +204,7 @@ def boundary_tokenizer(file):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--helper", required=True)
+    parser.add_argument("--binary", required=True)
     parser.add_argument("--tokenizer", action="append", required=True)
     parser.add_argument("--count", type=int, default=200000)
     parser.add_argument("--seed", type=int, default=1)
@@ -215,16 +215,16 @@ def main():
         if neox.exists():
             args.tokenizer.append(str(neox))
     print(f"PyPI tokenizers {tokenizers.__version__}")
-    failed = sum(compare(args.helper, file, args.count, args.seed) for file in args.tokenizer)
+    failed = sum(compare(args.binary, file, args.count, args.seed) for file in args.tokenizer)
     if args.variants:
         with tempfile.TemporaryDirectory() as folder:
             for i, (name, document) in enumerate(variants(args.tokenizer[0])):
                 file = pathlib.Path(folder) / f"{name}.json"
                 file.write_text(json.dumps(document))
-                failed += compare(args.helper, str(file), max(args.count // 20, 1), args.seed + i)
+                failed += compare(args.binary, str(file), max(args.count // 20, 1), args.seed + i)
             file = pathlib.Path(folder) / "boundaries.json"
             file.write_text(json.dumps(boundary_tokenizer(args.tokenizer[0])))
-            failed += compare(args.helper, str(file), 0, args.seed, every_code_point(sparse=args.count < 100000))
+            failed += compare(args.binary, str(file), 0, args.seed, every_code_point(sparse=args.count < 100000))
     print(f"{failed} differences")
     return 1 if failed else 0
 
