@@ -1,0 +1,36 @@
+#include "router/callback_threads.h"
+
+#include <grpcpp/grpcpp.h>
+
+#include "absl/synchronization/notification.h"
+#include "blockserve/worker/v1/worker.grpc.pb.h"
+
+namespace blockserve {
+namespace {
+
+// A channel takes hold of the threads at its first callback call. One without
+// credentials fails every call at once, without a network.
+class Anchor {
+ public:
+  Anchor() {
+    absl::Notification done;
+    stub_->async()->GetIdentity(&context_, &request_, &response_,
+                                [&done](grpc::Status) { done.Notify(); });
+    done.WaitForNotification();
+  }
+
+ private:
+  const std::unique_ptr<worker::v1::WorkerService::Stub> stub_ =
+      worker::v1::WorkerService::NewStub(grpc::CreateChannel("", nullptr));
+  grpc::ClientContext context_;
+  worker::v1::GetIdentityRequest request_;
+  worker::v1::GetIdentityResponse response_;
+};
+
+}  // namespace
+
+void KeepCallbackThreads() {
+  [[maybe_unused]] static const Anchor* const anchor = new Anchor();
+}
+
+}  // namespace blockserve

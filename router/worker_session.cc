@@ -1,0 +1,205 @@
+#include "router/worker_session.h"
+
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "router/duration_proto.h"
+#include "router/grpc_status.h"
+#include "runtime/base/monotonic_clock.h"
+
+namespace blockserve {
+namespace {
+
+std::shared_ptr<grpc::Channel> CreateChannel(
+    const WorkerSessionOptions& options) {
+  grpc::ChannelArguments arguments;
+  arguments.SetMaxReceiveMessageSize(-1);
+  arguments.SetMaxSendMessageSize(-1);
+  // Pings find a worker whose machine or network went away.
+  arguments.SetInt(GRPC_ARG_KEEPALIVE_TIME_MS,
+                   absl::ToInt64Milliseconds(options.keepalive_time));
+  arguments.SetInt(GRPC_ARG_KEEPALIVE_TIMEOUT_MS,
+                   absl::ToInt64Milliseconds(options.keepalive_timeout));
+  arguments.SetInt(GRPC_ARG_KEEPALIVE_PERMIT_WITHOUT_CALLS, 1);
+  arguments.SetInt(GRPC_ARG_HTTP2_MAX_PINGS_WITHOUT_DATA, 0);
+  // Not shared with the sessions before, nor is their connection back-off.
+  arguments.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);
+  arguments.SetInt(GRPC_ARG_ENABLE_HTTP_PROXY, 0);
+  return grpc::CreateCustomChannel(
+      options.address, grpc::InsecureChannelCredentials(), arguments);
+}
+
+}  // namespace
+
+// Reads the loads that the worker pushes. Lives until OnDone.
+class WorkerSession::LoadWatch
+    : public grpc::ClientReadReactor<worker::v1::WatchLoadResponse> {
+ public:
+  LoadWatch(std::shared_ptr<WorkerSession> session, absl::Duration interval)
+      : session_(std::move(session)) {
+    SetDuration(interval, *request_.mutable_min_interval());
+  }
+
+  void Start(std::shared_ptr<LoadWatch> self) {
+    self_ = std::move(self);
+    session_->stub_->async()->WatchLoad(&context_, &request_, this);
+    StartRead(&load_);
+    StartCall();
+  }
+  void Close() { context_.TryCancel(); }
+
+  void OnReadDone(bool ok) override {
+    if (!ok) return;
+    session_->OnLoad(load_);
+    StartRead(&load_);
+  }
+
+  void OnDone(const grpc::Status& status) override {
+    const std::shared_ptr<LoadWatch> self = std::move(self_);
+    session_->Break(status.ok()
+                        ? absl::UnavailableError("the worker ended WatchLoad")
+                        : ToAbslStatus(status));
+    session_->OnStreamEnded();
+  }
+
+ private:
+  const std::shared_ptr<WorkerSession> session_;
+  grpc::ClientContext context_;
+  worker::v1::WatchLoadRequest request_;
+  worker::v1::WatchLoadResponse load_;
+  std::shared_ptr<LoadWatch> self_;
+};
+
+WorkerSession::WorkerSession(const WorkerSessionOptions& options,
+                             WorkerSessionListener* listener)
+    : options_(options),
+      listener_(listener),
+      stub_(worker::v1::WorkerService::NewStub(CreateChannel(options))) {}
+
+WorkerSession::~WorkerSession() = default;
+
+void WorkerSession::Start() {
+  identity_context_.set_deadline(
+      std::chrono::system_clock::now() +
+      absl::ToChronoMicroseconds(options_.connect_timeout));
+  stub_->async()->GetIdentity(&identity_context_, &identity_request_,
+                              &identity_,
+                              [self = shared_from_this()](grpc::Status status) {
+                                self->OnIdentityDone(status);
+                              });
+}
+
+void WorkerSession::OnIdentityDone(const grpc::Status& status) {
+  absl::Status result = ToAbslStatus(status);
+  if (result.ok()) {
+    absl::MutexLock lock(&listener_mutex_);
+    result = listener_->OnIdentity(identity_);
+  }
+  if (result.ok()) {
+    absl::MutexLock lock(&mutex_);
+    result = close_reason_;
+    if (result.ok()) {
+      OpenStreams();
+      return;
+    }
+  }
+  Break(result);
+  OnStreamEnded();
+}
+
+void WorkerSession::OpenStreams() {
+  num_open_streams_ = 2;
+  load_due_ = MonotonicNow() + options_.connect_timeout;
+  const std::shared_ptr<WorkerSession> self = shared_from_this();
+  stream_ = WorkerStream::Open(
+      *stub_, {[self](const absl::Status& why) { self->Break(why); },
+               [self] { self->OnStreamEnded(); }});
+  watch_ = std::make_shared<LoadWatch>(self, options_.load_interval);
+  watch_->Start(watch_);
+}
+
+bool WorkerSession::StartRequest(
+    const std::string& id, worker::v1::ExecuteRequest command,
+    std::shared_ptr<WorkerRequestHandler> handler) {
+  std::shared_ptr<WorkerStream> stream;
+  {
+    absl::MutexLock lock(&mutex_);
+    if (broken_) return false;
+    stream = stream_;
+  }
+  return stream != nullptr &&
+         stream->StartRequest(id, std::move(command), std::move(handler));
+}
+
+void WorkerSession::CancelRequest(const std::string& id) {
+  std::shared_ptr<WorkerStream> stream;
+  {
+    absl::MutexLock lock(&mutex_);
+    stream = stream_;
+  }
+  if (stream != nullptr) stream->CancelRequest(id);
+}
+
+void WorkerSession::Close(const absl::Status& why) {
+  std::shared_ptr<WorkerStream> stream;
+  std::shared_ptr<LoadWatch> watch;
+  {
+    absl::MutexLock lock(&mutex_);
+    if (close_reason_.ok()) close_reason_ = why;
+    stream = stream_;
+    watch = watch_;
+  }
+  identity_context_.TryCancel();
+  if (stream != nullptr) stream->Close();
+  if (watch != nullptr) watch->Close();
+}
+
+void WorkerSession::CheckProgress(absl::Time now) {
+  {
+    absl::MutexLock lock(&mutex_);
+    if (broken_ || now < load_due_) return;
+    load_due_ = absl::InfiniteFuture();
+  }
+  Close(
+      absl::DeadlineExceededError("the worker has stopped reporting its load"));
+}
+
+void WorkerSession::OnLoad(const worker::v1::WatchLoadResponse& load) {
+  // Taken first: no load may be told after OnBroken.
+  absl::MutexLock listener_lock(&listener_mutex_);
+  {
+    absl::MutexLock lock(&mutex_);
+    if (broken_) return;
+    // The load has the step count: while a request runs, it changes.
+    load_due_ = load.running_count() > 0
+                    ? MonotonicNow() + options_.stall_timeout
+                    : absl::InfiniteFuture();
+  }
+  listener_->OnLoad(load);
+}
+
+void WorkerSession::Break(const absl::Status& why) {
+  absl::Status reason;
+  {
+    absl::MutexLock lock(&mutex_);
+    if (broken_) return;
+    broken_ = true;
+    reason = close_reason_.ok() ? why : close_reason_;
+  }
+  Close(reason);  // the other stream
+  absl::MutexLock lock(&listener_mutex_);
+  listener_->OnBroken(reason);
+}
+
+void WorkerSession::OnStreamEnded() {
+  {
+    absl::MutexLock lock(&mutex_);
+    if (num_open_streams_ > 0 && --num_open_streams_ > 0) return;
+    stream_.reset();
+    watch_.reset();
+  }
+  absl::MutexLock lock(&listener_mutex_);
+  listener_->OnEnded();
+}
+
+}  // namespace blockserve

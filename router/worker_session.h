@@ -1,0 +1,101 @@
+// One connection to one worker, from the first call to the last.
+#ifndef BLOCKSERVE_ROUTER_WORKER_SESSION_H_
+#define BLOCKSERVE_ROUTER_WORKER_SESSION_H_
+
+#include <grpcpp/grpcpp.h>
+
+#include <memory>
+#include <string>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/status/status.h"
+#include "absl/synchronization/mutex.h"
+#include "absl/time/time.h"
+#include "blockserve/worker/v1/worker.grpc.pb.h"
+#include "router/worker_stream.h"
+
+namespace blockserve {
+
+struct WorkerSessionOptions {
+  std::string address;  // HOST:PORT
+  // Until the worker has said who it is, and again until its first load.
+  absl::Duration connect_timeout = absl::Seconds(5);
+  // A worker that has requests running and makes no step for this long is
+  // taken for hung. Infinite: never.
+  absl::Duration stall_timeout = absl::Seconds(30);
+  absl::Duration load_interval = absl::Milliseconds(100);
+  absl::Duration keepalive_time = absl::Seconds(10);
+  absl::Duration keepalive_timeout = absl::Seconds(5);
+};
+
+// Told about the session on gRPC's threads, one call at a time; must not
+// block.
+class WorkerSessionListener {
+ public:
+  virtual ~WorkerSessionListener() = default;
+  // Who the worker is. An error refuses it and ends the session.
+  virtual absl::Status OnIdentity(
+      const worker::v1::GetIdentityResponse& identity) = 0;
+  virtual void OnLoad(const worker::v1::WatchLoadResponse& load) = 0;
+  // The connection is of no more use; requests will be lost. Once, before they
+  // hear of it.
+  virtual void OnBroken(const absl::Status& why) = 0;
+  // gRPC is done with the session; the last call.
+  virtual void OnEnded() = 0;
+};
+
+// Asks for the identity, then opens the Execute and the WatchLoad stream on the
+// same channel; if either ends, so does the session. Every session has a
+// channel of its own, so that a new one starts with no memory of failed
+// connection attempts. Create as a shared_ptr; gRPC's callbacks keep it alive.
+// Thread-safe.
+class WorkerSession : public std::enable_shared_from_this<WorkerSession> {
+ public:
+  // `listener` must live until OnEnded.
+  WorkerSession(const WorkerSessionOptions& options,
+                WorkerSessionListener* listener);
+  ~WorkerSession();
+
+  void Start();
+  // False if there is no stream to the worker.
+  bool StartRequest(const std::string& id, worker::v1::ExecuteRequest command,
+                    std::shared_ptr<WorkerRequestHandler> handler);
+  void CancelRequest(const std::string& id);
+  // Ends the session because of `why`. Returns at once.
+  void Close(const absl::Status& why);
+  // Ends the session if the worker keeps it waiting for too long.
+  void CheckProgress(absl::Time now);
+
+ private:
+  class LoadWatch;
+
+  void OnIdentityDone(const grpc::Status& status);
+  void OpenStreams();
+  void OnLoad(const worker::v1::WatchLoadResponse& load);
+  // Either stream ended; then its handlers are told; then it is gone.
+  void Break(const absl::Status& why);
+  void OnStreamEnded();
+
+  const WorkerSessionOptions options_;
+  WorkerSessionListener* const listener_;
+  const std::unique_ptr<worker::v1::WorkerService::Stub> stub_;
+  grpc::ClientContext identity_context_;
+  worker::v1::GetIdentityRequest identity_request_;
+  worker::v1::GetIdentityResponse identity_;
+
+  // Serialises calls to the listener; never held by a caller from outside.
+  absl::Mutex listener_mutex_ ABSL_ACQUIRED_BEFORE(mutex_);
+
+  mutable absl::Mutex mutex_;
+  bool broken_ ABSL_GUARDED_BY(mutex_) = false;
+  int num_open_streams_ ABSL_GUARDED_BY(mutex_) = 0;
+  std::shared_ptr<WorkerStream> stream_ ABSL_GUARDED_BY(mutex_);
+  std::shared_ptr<LoadWatch> watch_ ABSL_GUARDED_BY(mutex_);
+  absl::Status close_reason_ ABSL_GUARDED_BY(mutex_);
+  // When the worker has to have sent a load, and what it is if it has not.
+  absl::Time load_due_ ABSL_GUARDED_BY(mutex_) = absl::InfiniteFuture();
+};
+
+}  // namespace blockserve
+
+#endif  // BLOCKSERVE_ROUTER_WORKER_SESSION_H_
