@@ -54,6 +54,11 @@ void ExecuteStream::OnCancel() { Break(); }
 void ExecuteStream::OnDone() {
   // Kept alive by its requests, if the engine has not ended them yet.
   const std::shared_ptr<ExecuteStream> self = std::move(self_);
+  {
+    // Whoever deletes the stream does so after all calls from gRPC.
+    absl::MutexLock lock(&mutex_);
+    finished_ = true;
+  }
   context_->on_closed(this);
 }
 

@@ -1,6 +1,7 @@
 #include "runtime/worker/load_reporter.h"
 
 #include <algorithm>
+#include <optional>
 #include <string>
 #include <utility>
 
@@ -37,7 +38,7 @@ class LoadReporter::Watcher
 
   // Sends `load` if it is time for it; `at_once`: if it has changed.
   void Update(const WatchLoadResponse& load, absl::Time now, bool at_once) {
-    if (writing_ || finished_ || broken_) return;
+    if (writing_ || finished_ || ending_ || broken_) return;
     std::string bytes = load.SerializeAsString();
     const bool has_changed = bytes != last_bytes_;
     const absl::Duration age = now - last_time_;
@@ -46,9 +47,7 @@ class LoadReporter::Watcher
     if (!is_due) return;
     last_bytes_ = std::move(bytes);
     last_time_ = now;
-    load_ = load;
-    writing_ = true;
-    StartWrite(&load_);
+    Send(load);
   }
 
   // When to look again: not before the interval is over, and then as often, to
@@ -59,8 +58,10 @@ class LoadReporter::Watcher
     return next > now ? next : now + interval_;
   }
 
-  void End() {
+  // Sends `load`, after what is being sent, and ends the call.
+  void End(const WatchLoadResponse& load) {
     ending_ = true;
+    last_load_ = load;
     FinishIfOver();
   }
 
@@ -87,8 +88,18 @@ class LoadReporter::Watcher
   }
 
  private:
+  void Send(const WatchLoadResponse& load) {
+    load_ = load;
+    writing_ = true;
+    StartWrite(&load_);
+  }
+
   void FinishIfOver() {
     if (writing_ || finished_ || !(ending_ || broken_)) return;
+    if (last_load_.has_value() && !broken_) {
+      Send(*std::exchange(last_load_, std::nullopt));
+      return;
+    }
     finished_ = true;
     Finish(grpc::Status(grpc::StatusCode::UNAVAILABLE,
                         "the worker is shutting down"));
@@ -98,7 +109,8 @@ class LoadReporter::Watcher
   const absl::Duration interval_;
   absl::Time last_time_ = absl::InfinitePast();
   std::string last_bytes_;
-  WatchLoadResponse load_;  // gRPC's while writing_
+  WatchLoadResponse load_;                      // gRPC's while writing_
+  std::optional<WatchLoadResponse> last_load_;  // to be sent at the end
   bool writing_ = false;
   bool ending_ = false;
   bool broken_ = false;
@@ -122,8 +134,11 @@ grpc::ServerWriteReactor<WatchLoadResponse>* LoadReporter::Watch(
   auto* watcher = new Watcher(this, IntervalOf(request));
   absl::MutexLock lock(&mutex_);
   watchers_.insert(watcher);
-  watcher->Update(read_load_(), MonotonicNow(), /*at_once=*/true);
-  if (shut_down_) watcher->End();
+  if (shut_down_) {
+    watcher->End(read_load_());
+  } else {
+    watcher->Update(read_load_(), MonotonicNow(), /*at_once=*/true);
+  }
   wake_.Signal();
   return watcher;
 }
@@ -137,8 +152,8 @@ void LoadReporter::Notify() {
 void LoadReporter::Shutdown() {
   absl::MutexLock lock(&mutex_);
   shut_down_ = true;
-  UpdateWatchers(/*at_once=*/true);
-  for (Watcher* watcher : watchers_) watcher->End();
+  const WatchLoadResponse load = read_load_();
+  for (Watcher* watcher : watchers_) watcher->End(load);
 }
 
 absl::Time LoadReporter::UpdateWatchers(bool at_once) {
