@@ -4,6 +4,7 @@
 #define BLOCKSERVE_RUNTIME_SERVING_LOG_LINE_H_
 
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -21,6 +22,7 @@ class LogLine {
   // Converts numbers as StrCat.
   struct Value {
     Value(absl::string_view text) : text(text) {}       // NOLINT: implicit
+    Value(std::string_view text) : text(text) {}        // NOLINT: implicit
     Value(const char* text) : text(text) {}             // NOLINT: implicit
     Value(std::string text) : text(std::move(text)) {}  // NOLINT: implicit
     template <typename T>

@@ -42,8 +42,10 @@ void Connect(const ListenAddress& address) {
 // adds series of its own to the page; the few calls it makes are made here.
 class CivetMetricsServer : public MetricsServer {
  public:
-  explicit CivetMetricsServer(std::shared_ptr<prometheus::Registry> registry)
-      : registry_(std::move(registry)) {}
+  CivetMetricsServer(std::shared_ptr<prometheus::Registry> registry,
+                     std::function<void()> before_scrape)
+      : registry_(std::move(registry)),
+        before_scrape_(std::move(before_scrape)) {}
 
   ~CivetMetricsServer() override {
     if (context_ == nullptr) return;
@@ -91,10 +93,11 @@ class CivetMetricsServer : public MetricsServer {
   int port() const override { return port_; }
 
  private:
-  static int Serve(mg_connection* connection, void* self) {
+  static int Serve(mg_connection* connection, void* data) {
+    const auto* self = static_cast<const CivetMetricsServer*>(data);
+    if (self->before_scrape_) self->before_scrape_();
     const prometheus::TextSerializer serializer;
-    const std::string body = serializer.Serialize(
-        static_cast<CivetMetricsServer*>(self)->registry_->Collect());
+    const std::string body = serializer.Serialize(self->registry_->Collect());
     Respond(connection, "200 OK", "text/plain; version=0.0.4; charset=utf-8",
             body);
     return 200;
@@ -119,6 +122,7 @@ class CivetMetricsServer : public MetricsServer {
   }
 
   const std::shared_ptr<prometheus::Registry> registry_;
+  const std::function<void()> before_scrape_;
   ListenAddress address_;
   mg_context* context_ = nullptr;
   int port_ = 0;
@@ -127,9 +131,10 @@ class CivetMetricsServer : public MetricsServer {
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<MetricsServer>> MetricsServer::Start(
-    const std::string& address,
-    std::shared_ptr<prometheus::Registry> registry) {
-  auto server = std::make_unique<CivetMetricsServer>(std::move(registry));
+    const std::string& address, std::shared_ptr<prometheus::Registry> registry,
+    std::function<void()> before_scrape) {
+  auto server = std::make_unique<CivetMetricsServer>(std::move(registry),
+                                                     std::move(before_scrape));
   RETURN_IF_ERROR(server->Init(address));
   return server;
 }

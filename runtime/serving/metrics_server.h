@@ -4,6 +4,7 @@
 
 #include <prometheus/registry.h>
 
+#include <functional>
 #include <memory>
 #include <string>
 
@@ -14,10 +15,12 @@ namespace blockserve {
 class MetricsServer {
  public:
   // `address` HOST:PORT; port 0: any free one. UNAVAILABLE, naming the address,
-  // if the port is taken.
+  // if the port is taken. `before_scrape` (optional) sets the gauges that are
+  // not kept up to date otherwise; called on the server's threads.
   static absl::StatusOr<std::unique_ptr<MetricsServer>> Start(
       const std::string& address,
-      std::shared_ptr<prometheus::Registry> registry);
+      std::shared_ptr<prometheus::Registry> registry,
+      std::function<void()> before_scrape = nullptr);
 
   virtual ~MetricsServer() = default;
 

@@ -68,6 +68,14 @@ TEST_F(MetricsServerTest, ServesTheRegistryAsItIsNow) {
   EXPECT_THAT(page, HasSubstr("blockserve_test{model_name=\"demo\"} 4\n"));
 }
 
+TEST_F(MetricsServerTest, SetsGaugesBeforeEachScrape) {
+  const auto server = MetricsServer::Start("127.0.0.1:0", registry_,
+                                           [this] { gauge_.Increment(10); });
+  ASSERT_TRUE(server.ok()) << server.status();
+  EXPECT_THAT(Fetch((*server)->port(), "/metrics"), HasSubstr("\"} 10\n"));
+  EXPECT_THAT(Fetch((*server)->port(), "/metrics"), HasSubstr("\"} 20\n"));
+}
+
 TEST_F(MetricsServerTest, KnowsNoOtherPath) {
   const auto server = MetricsServer::Start("127.0.0.1:0", registry_);
   ASSERT_TRUE(server.ok()) << server.status();

@@ -7,6 +7,7 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/status/statusor.h"
@@ -26,7 +27,8 @@ struct ModelHostOptions {
   int max_context = 2048;       // tokens: prompt + max_tokens
   int max_prefill_units = 512;  // prompt units per step
   int64_t kv_cache_bytes = 0;   // 0: enough for max_batch_size sequences of
-                                // max_context, at most 40 % of free memory
+                                // max_context, at most half of the memory that
+                                // is left beside the weights
   int max_waiting_requests = 256;
   int64_t max_waiting_prompt_tokens = 1 << 20;
 };
@@ -46,7 +48,8 @@ struct ModelReport {
   int64_t scratch_bytes = 0;
   int max_batch_size = 0;
   int max_context = 0;
-  int num_full_sequences = 0;  // of max_context tokens that the pages hold
+  // How many sequences of how many tokens the pages hold, the longest first.
+  std::vector<std::pair<int, int>> capacity;
   absl::Duration load_time;
 
   // Several lines for people.
@@ -60,8 +63,9 @@ struct HostedModel {
   ModelReport report;
 };
 
-// Loads and starts. Errors as CreateBackend and LoadModel; RESOURCE_EXHAUSTED
-// if the KV cache does not hold one sequence of max_context tokens.
+// Loads and starts. Errors as CreateBackend, ReadModelConfig and LoadModel;
+// INVALID_ARGUMENT if the KV cache has no room for one sequence of max_context
+// tokens.
 // `progress` (optional) gets (bytes read, bytes in all).
 absl::StatusOr<HostedModel> HostModel(
     const ModelHostOptions& options, EngineObserver observer,
