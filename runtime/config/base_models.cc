@@ -140,11 +140,10 @@ classifier_dropout: 0.1
 )";
 
 // The tables above are ours: a mistake in one is a bug.
-const ConfigNode* ParseTable(const std::string& text) {
+std::shared_ptr<const ConfigNode> ParseTable(const std::string& text) {
   auto parsed = ParseYaml(text, "base model table");
   CHECK(parsed.ok()) << parsed.status();
-  // Never freed: base models live as long as the program.
-  return (new std::shared_ptr<const ConfigNode>(*std::move(parsed)))->get();
+  return *std::move(parsed);
 }
 
 const std::vector<BaseModel>& AllBaseModels() {
@@ -182,15 +181,15 @@ std::string BaseModelNames(TrunkKind kind) {
 }
 
 const ConfigNode& HuggingFaceGptNeoXDefaults() {
-  static const ConfigNode* const defaults =
-      ParseTable(absl::StrCat(kGptNeoX, kUnknownSizes, kCommonKeys));
-  return *defaults;
+  static const auto* const defaults = new std::shared_ptr<const ConfigNode>(
+      ParseTable(absl::StrCat(kGptNeoX, kUnknownSizes, kCommonKeys)));
+  return **defaults;
 }
 
 const ConfigNode& LookupEmbedderKeys() {
-  static const ConfigNode* const keys =
-      ParseTable("{vocab_size: null, hidden_size: null}");
-  return *keys;
+  static const auto* const keys = new std::shared_ptr<const ConfigNode>(
+      ParseTable("{vocab_size: null, hidden_size: null}"));
+  return **keys;
 }
 
 }  // namespace blockserve

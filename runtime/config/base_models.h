@@ -3,6 +3,7 @@
 #ifndef BLOCKSERVE_RUNTIME_CONFIG_BASE_MODELS_H_
 #define BLOCKSERVE_RUNTIME_CONFIG_BASE_MODELS_H_
 
+#include <memory>
 #include <string>
 #include <string_view>
 
@@ -16,7 +17,7 @@ struct BaseModel {
   TrunkKind kind = TrunkKind::kGptNeoX;
   // Every key of its configuration, those without influence on inference
   // included: a key that is not here is not a key of that kind of model.
-  const ConfigNode* values = nullptr;
+  std::shared_ptr<const ConfigNode> values;
 };
 
 // The base model called `name`, or nullptr. Lives as long as the program.

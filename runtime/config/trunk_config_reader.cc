@@ -222,7 +222,7 @@ absl::StatusOr<TrunkReading> ReadTrunk(const ConfigSection& section,
                      absl::CEscape(base_name), "\""));
   }
   ASSIGN_OR_RETURN(const ConfigSection config,
-                   section.Section(config_key, base->values));
+                   section.Section(config_key, base->values.get()));
   RETURN_IF_ERROR(config.CheckKeysAreIn(base->name));
   fill_in = fill_in && section.Has(config_key);
   switch (kind) {
