@@ -2,7 +2,6 @@
 
 #include <glog/logging.h>
 
-#include <thread>
 #include <utility>
 
 #include "absl/time/clock.h"
@@ -90,17 +89,15 @@ void Router::Drain(absl::Duration delay, absl::Duration timeout) {
   }
   LOG(INFO) << LogLine("drain", {{"running", registry_.size()}});
   absl::SleepFor(delay);
+  // The server stays open: a call that comes now is told UNAVAILABLE DRAINING,
+  // while one that meets a closing gRPC server may be told CANCELLED, which
+  // clients do not retry.
   service_->StartDraining();
-  // Closing the server tells clients at once to go elsewhere (GOAWAY); calls
-  // that run may go on until their end.
-  std::thread closing([this, timeout] {
-    server_->Shutdown(absl::Now() + timeout + kFlushTime);
-  });
   if (!registry_.WaitUntilEmpty(timeout)) {
     LOG(WARNING) << LogLine("drain_timeout", {{"running", registry_.size()}});
     registry_.EndAll(LeftOverError);
   }
-  closing.join();
+  server_->Shutdown(absl::Now() + kFlushTime);
 }
 
 }  // namespace blockserve

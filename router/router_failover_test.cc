@@ -307,7 +307,7 @@ TEST_F(RouterFailoverTest, WorkerOfAnotherProtocolStaysOut) {
 TEST_F(RouterFailoverTest, DrainFinishesWhatRuns) {
   FakeWorker& worker = AddWorker();
   StartRouter();
-  worker.Hold(true);
+  worker.HoldPromptsOf(3);
   grpc::ClientContext context;
   auto reader = Start(&context, 8);
   ASSERT_TRUE(worker.WaitForActive(1));
@@ -318,9 +318,9 @@ TEST_F(RouterFailoverTest, DrainFinishesWhatRuns) {
   grpc::Status refused;
   do {
     refused = Generate(IdsRequest({1, 2, 3, 4}, 4), &response);
-    worker.Step();
   } while (refused.ok());
   EXPECT_EQ(refused.error_code(), grpc::StatusCode::UNAVAILABLE);
+  EXPECT_EQ(worker.num_active(), 1);
   while (worker.num_active() > 0) worker.Step();
   const StreamResult result = ReadAll(*reader);
   EXPECT_TRUE(result.status.ok()) << result.status.error_message();
