@@ -17,12 +17,25 @@ namespace blockserve::cpu {
 // done before another thread has woken up.
 inline constexpr int64_t kMinParallelWork = 16384;
 
+// ThreadSanitizer does not see libgomp's barriers and would report every loop.
+#if defined(__SANITIZE_THREAD__)
+inline constexpr bool kOneThreadOnly = true;
+#else
+inline constexpr bool kOneThreadOnly = false;
+#endif
+
+// True if a loop is not worth, or not allowed, more than one thread.
+inline bool RunsAlone(int num_threads, int64_t count, int64_t work) {
+  return kOneThreadOnly || num_threads == 1 || count < 2 ||
+         count * work < kMinParallelWork;
+}
+
 // body(begin, end) over disjoint ranges that cover [0, count), one a thread.
 // `work` is what one index costs.
 template <typename Body>
 void ParallelFor(int num_threads, int64_t count, int64_t work,
                  const Body& body) {
-  if (num_threads == 1 || count < 2 || count * work < kMinParallelWork) {
+  if (RunsAlone(num_threads, count, work)) {
     if (count > 0) body(int64_t{0}, count);
     return;
   }
@@ -41,7 +54,7 @@ void ParallelFor(int num_threads, int64_t count, int64_t work,
 template <typename Body>
 void ParallelForDynamic(int num_threads, int64_t count, int64_t work,
                         const Body& body) {
-  if (num_threads == 1 || count < 2 || count * work < kMinParallelWork) {
+  if (RunsAlone(num_threads, count, work)) {
     if (count > 0) body(int64_t{0}, count, 0);
     return;
   }
