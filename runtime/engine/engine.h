@@ -57,12 +57,16 @@ class Engine {
   static std::unique_ptr<Engine> Create(std::unique_ptr<Model> model,
                                         const EngineOptions& options,
                                         EngineObserver observer = {});
-  virtual ~Engine() = default;  // aborts what still runs, then joins
+  // Ends what still runs with CANCELLED, then joins.
+  virtual ~Engine() = default;
 
-  // Queues a request; `sink` is kept until its OnDone returned. On an error the
-  // sink is not called:
+  // Queues a request; `sink` is kept until its OnDone returned, and may call
+  // anything here but Drain. When OnDone is called the request's pages are free
+  // and its id may be used again. On an error the sink is not called:
   //   INVALID_ARGUMENT    parameters (all violations in the message), ids out
-  //                       of range, empty prompt, prompt + max_tokens too long
+  //                       of range, empty prompt or request_id, prompt +
+  //                       max_tokens more than the context or than the cache
+  //                       can ever hold
   //   ALREADY_EXISTS      request_id is running
   //   RESOURCE_EXHAUSTED  the queue is full
   //   UNAVAILABLE         draining or failed
@@ -75,8 +79,8 @@ class Engine {
   // unknown ids are ignored.
   virtual void Abort(std::string_view request_id) = 0;
 
-  // Refuses new requests; returns when none is left or at `deadline`, when the
-  // rest is ended with UNAVAILABLE.
+  // Refuses new requests; returns when none is left. At `deadline` the rest is
+  // ended with UNAVAILABLE, within one step.
   virtual void Drain(absl::Time deadline) = 0;
 
   virtual EngineLoad load() const = 0;

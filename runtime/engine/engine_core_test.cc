@@ -115,6 +115,41 @@ TEST_P(BlockLengthTest, MinTokensHoldBackEos) {
   }
 }
 
+TEST(EngineCoreTest, FeedsPaddingMaskPositionsAndSamplingPositions) {
+  struct Seen {
+    std::vector<int32_t> tokens;
+    std::vector<uint8_t> mask;
+    int unit_begin;
+    uint64_t position;
+  };
+  std::vector<Seen> seen;
+  FakeModelOptions options = SmallModel(4);
+  options.before_step = [&](int, const StepInput& input) {
+    const SequenceChunk& chunk = input.chunks[0];
+    seen.push_back({{chunk.tokens.begin(), chunk.tokens.end()},
+                    {chunk.token_mask.begin(), chunk.token_mask.end()},
+                    chunk.unit_begin,
+                    input.rows[0].sampling.position});
+    return absl::OkStatus();
+  };
+  CoreHarness harness(options);
+  GenerateRequest request = MakeRequest("r", 1, 9);
+  request.prompt = {20, 21, 22, 23, 24};
+  const std::vector<int32_t> tokens = harness.Run(request);
+  ASSERT_THAT(seen, SizeIs(3));
+  constexpr int32_t kPad = FakeModel::kPromptPad;
+  EXPECT_THAT(seen[0].tokens,
+              ElementsAre(kPad, kPad, kPad, 20, 21, 22, 23, 24));
+  EXPECT_THAT(seen[0].mask, ElementsAre(0, 0, 0, 1, 1, 1, 1, 1));
+  EXPECT_EQ(seen[0].position, 0u);
+  EXPECT_EQ(seen[1].tokens, Prefix(tokens, 4));
+  EXPECT_THAT(seen[1].mask, IsEmpty());
+  EXPECT_EQ(seen[1].unit_begin, 2);
+  EXPECT_EQ(seen[1].position, 4u);
+  EXPECT_EQ(seen[2].unit_begin, 3);
+  EXPECT_EQ(seen[2].position, 8u);
+}
+
 TEST(EngineCoreTest, ComputesNoMoreTokensThanTheLongestRowNeeds) {
   int num_tokens = 0;
   FakeModelOptions options = SmallModel(8);

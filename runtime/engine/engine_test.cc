@@ -109,6 +109,15 @@ TEST_F(EngineTest, RefusesBadRequestsAndServesOn) {
   EXPECT_TRUE(Submit(MakeRequest("r", 200, 60))->Wait().status.ok());
 }
 
+TEST_F(EngineTest, RefusesMoreThanALearnedTableOfPositionsHolds) {
+  FakeModelOptions options = SmallModel(4);
+  options.max_positions = 10;
+  Start(options);
+  EXPECT_TRUE(Submit(MakeRequest("fits", 20, 24))->Wait().status.ok());
+  EXPECT_EQ(Refusal(MakeRequest("long", 20, 25)).code(),
+            absl::StatusCode::kInvalidArgument);
+}
+
 TEST_F(EngineTest, RefusesAnIdThatRuns) {
   Start(SmallModel(4));
   const auto held = HoldOne();

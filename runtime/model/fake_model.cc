@@ -5,6 +5,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "runtime/base/status_macros.h"
+#include "runtime/config/model_config.h"
 
 namespace blockserve {
 namespace {
@@ -35,6 +36,10 @@ FakeModel::FakeModel(FakeModelOptions options) : options_(std::move(options)) {
   config_.name = "fake";
   config_.block_length = options_.tokens_per_step;
   config_.vocab_size = options_.vocab_size;
+  if (options_.max_positions > 0) {
+    config_.block_decoder.kind = TrunkKind::kGptNeo;
+    config_.block_decoder.max_positions = options_.max_positions;
+  }
   config_.special.eos = kEos;
   config_.special.prompt_pad = kPromptPad;
   const ModelLimits& limits = options_.limits;
@@ -127,8 +132,10 @@ absl::Status FakeModel::CheckChunk(const SequenceChunk& chunk) {
     return Violation("unit_begin ", chunk.unit_begin, ", cache_length ",
                      chunk.cache_length);
   }
-  if (chunk.unit_begin + num_units > options_.limits.max_units_per_sequence) {
-    return Violation("unit ", chunk.unit_begin + num_units - 1);
+  const int unit_end = chunk.unit_begin + num_units;
+  if (unit_end > options_.limits.max_units_per_sequence ||
+      (options_.max_positions > 0 && unit_end > options_.max_positions)) {
+    return Violation("unit ", unit_end - 1);
   }
   if (chunk.num_outputs < 0 || chunk.num_outputs > num_units) {
     return Violation(chunk.num_outputs, " outputs of ", num_units, " units");

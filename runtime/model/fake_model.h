@@ -16,6 +16,8 @@ struct FakeModelOptions {
   int tokens_per_step = 4;
   int vocab_size = 1000;
   ModelLimits limits;
+  // Units that a learned table of positions ends after; 0: rotary.
+  int max_positions = 0;
   // About one in so many tokens is EOS; 0: none.
   int eos_period = 0;
   // Called first in every Step with its number, from 0. May block. An error is

@@ -35,8 +35,8 @@ std::vector<Setup> Setups() {
     setups.push_back(
         {"long_blocks", golden + "d8_block_length_8", backend, 40});
     // The reference backend takes its time with the trained model.
-    setups.push_back({"demo_block", "models/demo-block", backend,
-                      backend == "reference" ? 8 : 40});
+    if (backend == "reference") continue;
+    setups.push_back({"demo_block", "models/demo-block", backend, 40});
   }
   return setups;
 }
