@@ -1,3 +1,4 @@
+#include <bit>
 #include <cmath>
 #include <cstdint>
 #include <limits>
@@ -95,19 +96,36 @@ TEST_P(EmbeddingConformance, CastsBetweenFloatAndT) {
 TEST_P(EmbeddingConformance, CastsTiesToEvenAndWhatIsNotANumber) {
   const float infinity = std::numeric_limits<float>::infinity();
   // 1 + 2^-8 and 1 + 3 * 2^-8 lie halfway between two bf16 numbers.
-  const std::vector<float> values = {1.0f + 0x1p-8f, 1.0f + 0x3p-8f, -0.0f,
-                                     infinity,       -infinity,      3.4e38f};
-  const Twin input = MakeFloat({6}, values);
-  const Twin nan = MakeFloat({1}, {std::numeric_limits<float>::quiet_NaN()});
-  const Twin output = MakeT({6}, std::vector<float>(6, 0.0f));
-  const Twin nan_output = MakeT({1}, {0.0f});
+  const std::vector<float> numbers = {1.0f + 0x1p-8f, 1.0f + 0x3p-8f, -0.0f,
+                                      infinity,       -infinity,      3.4e38f};
+  // The second would round to zero, the third to infinity.
+  const std::vector<float> nans = {std::numeric_limits<float>::quiet_NaN(),
+                                   std::bit_cast<float>(0xffffffffu),
+                                   std::bit_cast<float>(0x7f800001u)};
+  // Often enough for whole vectors and a rest.
+  std::vector<float> values;
+  std::vector<float> nan_values;
+  for (int i = 0; i < 7; ++i) {
+    values.insert(values.end(), numbers.begin(), numbers.end());
+    nan_values.insert(nan_values.end(), nans.begin(), nans.end());
+  }
+  const int64_t count = values.size();
+  const int64_t num_nans = nan_values.size();
+  const Twin input = MakeFloat({count}, values);
+  const Twin nan_input = MakeFloat({num_nans}, nan_values);
+  const Twin output = MakeT({count}, std::vector<float>(count, 0.0f));
+  const Twin nan_output = MakeT({num_nans}, std::vector<float>(num_nans, 0.0f));
   OnBothSides([&](const Side& side) {
     side->Cast(side(input), side(output));
-    side->Cast(side(nan), side(nan_output));
+    side->Cast(side(nan_input), side(nan_output));
   });
   EXPECT_EQ(Read(output, 0), RoundedToT(values));
   EXPECT_TRUE(std::signbit(Read(output, 0)[2]));
-  EXPECT_TRUE(std::isnan(Read(nan_output, 0)[0]));
+  const std::vector<float> still_nan = Read(nan_output, 0);
+  for (int64_t i = 0; i < num_nans; ++i) {
+    EXPECT_TRUE(std::isnan(still_nan[i]))
+        << "element " << i << " is " << still_nan[i];
+  }
 }
 
 TEST_P(EmbeddingConformance, GathersRows) {

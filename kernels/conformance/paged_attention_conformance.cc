@@ -307,10 +307,10 @@ TEST_P(PagedAttentionConformance, RotatesQueriesInPlaceAndStoredKeys) {
         const bool rotated =
             part == 0 && i % head_dim < static_cast<size_t>(rotary_dim);
         if (rotated) {
-          EXPECT_NEAR(after[i], wanted[i],
+          ASSERT_NEAR(after[i], wanted[i],
                       1e-6 + relative * std::abs(wanted[i]));
         } else if (part != 1) {
-          EXPECT_EQ(after[i], before[i]) << "element " << i;
+          ASSERT_EQ(after[i], before[i]) << "element " << i;
         }
       }
       // What was stored, seen through attention of fresh queries.
