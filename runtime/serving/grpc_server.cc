@@ -49,7 +49,8 @@ std::chrono::system_clock::time_point ToDeadline(absl::Time deadline) {
 void SetChannelArguments(const GrpcServerOptions& options,
                          grpc::ServerBuilder& builder) {
   builder.SetMaxReceiveMessageSize(options.max_message_bytes);
-  builder.SetMaxSendMessageSize(options.max_message_bytes);
+  // The receiver's limit counts, and names itself.
+  builder.SetMaxSendMessageSize(-1);
   // Two servers on one port would share its connections silently.
   builder.AddChannelArgument(GRPC_ARG_ALLOW_REUSEPORT, 0);
   builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_TIME_MS,
