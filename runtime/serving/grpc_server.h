@@ -16,7 +16,7 @@ namespace blockserve {
 
 struct GrpcServerOptions {
   std::string address = "0.0.0.0:50051";  // port 0: any free one
-  int max_message_bytes = 64 << 20;  // of what clients send
+  int max_message_bytes = 64 << 20;       // of what clients send
   // The server pings idle clients this often, and drops one that does not
   // answer in time: so a vanished client's requests are freed.
   absl::Duration keepalive_time = absl::Seconds(10);
