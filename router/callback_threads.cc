@@ -10,14 +10,15 @@ namespace {
 
 // A channel takes hold of the threads at its first callback call. One without
 // credentials fails every call at once, without a network.
-class Anchor {
+class Anchor : public grpc::ClientUnaryReactor {
  public:
   Anchor() {
-    absl::Notification done;
-    stub_->async()->GetIdentity(&context_, &request_, &response_,
-                                [&done](grpc::Status) { done.Notify(); });
-    done.WaitForNotification();
+    stub_->async()->GetIdentity(&context_, &request_, &response_, this);
+    StartCall();
+    done_.WaitForNotification();
   }
+
+  void OnDone(const grpc::Status&) override { done_.Notify(); }
 
  private:
   const std::unique_ptr<worker::v1::WorkerService::Stub> stub_ =
@@ -25,6 +26,7 @@ class Anchor {
   grpc::ClientContext context_;
   worker::v1::GetIdentityRequest request_;
   worker::v1::GetIdentityResponse response_;
+  absl::Notification done_;
 };
 
 }  // namespace

@@ -2,6 +2,8 @@
 
 #include <utility>
 
+#include "runtime/base/monotonic_clock.h"
+
 namespace blockserve {
 
 void RequestRegistry::Add(const std::string& id, absl::Time deadline,
@@ -19,6 +21,7 @@ void RequestRegistry::Remove(const std::string& id,
     if (it->second.request.get() != request) continue;
     removed = std::move(it->second.request);
     entries_.erase(it);
+    if (entries_.empty()) emptied_.SignalAll();
     return;
   }
 }
@@ -64,11 +67,14 @@ size_t RequestRegistry::size() const {
 }
 
 bool RequestRegistry::WaitUntilEmpty(absl::Duration timeout) const {
+  const absl::Time give_up = MonotonicNow() + timeout;
   absl::MutexLock lock(&mutex_);
-  const auto empty = [this]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
-    return entries_.empty();
-  };
-  return mutex_.AwaitWithTimeout(absl::Condition(&empty), timeout);
+  while (!entries_.empty()) {
+    const absl::Duration left = give_up - MonotonicNow();
+    if (left <= absl::ZeroDuration()) return false;
+    emptied_.WaitWithTimeout(&mutex_, left);
+  }
+  return true;
 }
 
 }  // namespace blockserve

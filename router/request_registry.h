@@ -51,6 +51,7 @@ class RequestRegistry {
   };
 
   mutable absl::Mutex mutex_;
+  mutable absl::CondVar emptied_;
   std::unordered_multimap<std::string, Entry> entries_ ABSL_GUARDED_BY(mutex_);
 };
 

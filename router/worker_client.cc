@@ -26,11 +26,7 @@ WorkerClient::~WorkerClient() {
   if (session == nullptr) return;
   session->Close(absl::CancelledError("the router is shutting down"));
   absl::MutexLock lock(&mutex_);
-  mutex_.Await(absl::Condition(
-      +[](std::shared_ptr<WorkerSession>* session) {
-        return *session == nullptr;
-      },
-      &session_));
+  while (session_ != nullptr) session_ended_.Wait(&mutex_);
 }
 
 void WorkerClient::Tick(absl::Time now, uint64_t random) {
@@ -84,6 +80,7 @@ void WorkerClient::OnEnded() {
   if (now - session_start_ >= options_.steady_after) backoff_.Reset();
   next_attempt_ = now + backoff_.Next(random_);
   session_.reset();
+  session_ended_.SignalAll();
 }
 
 std::shared_ptr<WorkerSession> WorkerClient::session() const {

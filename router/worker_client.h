@@ -68,6 +68,7 @@ class WorkerClient : private WorkerSessionListener {
   WorkerClientListener* const listener_;
 
   mutable absl::Mutex mutex_;
+  absl::CondVar session_ended_;
   std::shared_ptr<WorkerSession> session_ ABSL_GUARDED_BY(mutex_);
   bool stopping_ ABSL_GUARDED_BY(mutex_) = false;
   Backoff backoff_ ABSL_GUARDED_BY(mutex_);

@@ -31,6 +31,36 @@ std::shared_ptr<grpc::Channel> CreateChannel(
 
 }  // namespace
 
+// Asks who the worker is. Lives until OnDone.
+class WorkerSession::IdentityCall : public grpc::ClientUnaryReactor {
+ public:
+  explicit IdentityCall(std::shared_ptr<WorkerSession> session)
+      : session_(std::move(session)) {}
+
+  void Start(std::shared_ptr<IdentityCall> self) {
+    self_ = std::move(self);
+    context_.set_deadline(
+        std::chrono::system_clock::now() +
+        absl::ToChronoMicroseconds(session_->options_.connect_timeout));
+    session_->stub_->async()->GetIdentity(&context_, &request_, &response_,
+                                          this);
+    StartCall();
+  }
+  void Close() { context_.TryCancel(); }
+
+  void OnDone(const grpc::Status& status) override {
+    const std::shared_ptr<IdentityCall> self = std::move(self_);
+    session_->OnIdentityDone(status, response_);
+  }
+
+ private:
+  const std::shared_ptr<WorkerSession> session_;
+  grpc::ClientContext context_;
+  worker::v1::GetIdentityRequest request_;
+  worker::v1::GetIdentityResponse response_;
+  std::shared_ptr<IdentityCall> self_;
+};
+
 // Reads the loads that the worker pushes. Lives until OnDone.
 class WorkerSession::LoadWatch
     : public grpc::ClientReadReactor<worker::v1::WatchLoadResponse> {
@@ -79,24 +109,22 @@ WorkerSession::WorkerSession(const WorkerSessionOptions& options,
 WorkerSession::~WorkerSession() = default;
 
 void WorkerSession::Start() {
-  identity_context_.set_deadline(
-      std::chrono::system_clock::now() +
-      absl::ToChronoMicroseconds(options_.connect_timeout));
-  stub_->async()->GetIdentity(&identity_context_, &identity_request_,
-                              &identity_,
-                              [self = shared_from_this()](grpc::Status status) {
-                                self->OnIdentityDone(status);
-                              });
+  absl::MutexLock lock(&mutex_);
+  identity_call_ = std::make_shared<IdentityCall>(shared_from_this());
+  identity_call_->Start(identity_call_);
 }
 
-void WorkerSession::OnIdentityDone(const grpc::Status& status) {
+void WorkerSession::OnIdentityDone(
+    const grpc::Status& status,
+    const worker::v1::GetIdentityResponse& identity) {
   absl::Status result = ToAbslStatus(status);
   if (result.ok()) {
     absl::MutexLock lock(&listener_mutex_);
-    result = listener_->OnIdentity(identity_);
+    result = listener_->OnIdentity(identity);
   }
   if (result.ok()) {
     absl::MutexLock lock(&mutex_);
+    identity_call_.reset();  // refers back to this
     result = close_reason_;
     if (result.ok()) {
       OpenStreams();
@@ -141,15 +169,17 @@ void WorkerSession::CancelRequest(const std::string& id) {
 }
 
 void WorkerSession::Close(const absl::Status& why) {
+  std::shared_ptr<IdentityCall> identity_call;
   std::shared_ptr<WorkerStream> stream;
   std::shared_ptr<LoadWatch> watch;
   {
     absl::MutexLock lock(&mutex_);
     if (close_reason_.ok()) close_reason_ = why;
+    identity_call = identity_call_;
     stream = stream_;
     watch = watch_;
   }
-  identity_context_.TryCancel();
+  if (identity_call != nullptr) identity_call->Close();
   if (stream != nullptr) stream->Close();
   if (watch != nullptr) watch->Close();
 }
@@ -195,6 +225,7 @@ void WorkerSession::OnStreamEnded() {
   {
     absl::MutexLock lock(&mutex_);
     if (num_open_streams_ > 0 && --num_open_streams_ > 0) return;
+    identity_call_.reset();
     stream_.reset();
     watch_.reset();
   }

@@ -67,9 +67,11 @@ class WorkerSession : public std::enable_shared_from_this<WorkerSession> {
   void CheckProgress(absl::Time now);
 
  private:
+  class IdentityCall;
   class LoadWatch;
 
-  void OnIdentityDone(const grpc::Status& status);
+  void OnIdentityDone(const grpc::Status& status,
+                      const worker::v1::GetIdentityResponse& identity);
   void OpenStreams();
   void OnLoad(const worker::v1::WatchLoadResponse& load);
   // Either stream ended; then its handlers are told; then it is gone.
@@ -79,9 +81,6 @@ class WorkerSession : public std::enable_shared_from_this<WorkerSession> {
   const WorkerSessionOptions options_;
   WorkerSessionListener* const listener_;
   const std::unique_ptr<worker::v1::WorkerService::Stub> stub_;
-  grpc::ClientContext identity_context_;
-  worker::v1::GetIdentityRequest identity_request_;
-  worker::v1::GetIdentityResponse identity_;
 
   // Serialises calls to the listener; never held by a caller from outside.
   absl::Mutex listener_mutex_ ABSL_ACQUIRED_BEFORE(mutex_);
@@ -89,6 +88,7 @@ class WorkerSession : public std::enable_shared_from_this<WorkerSession> {
   mutable absl::Mutex mutex_;
   bool broken_ ABSL_GUARDED_BY(mutex_) = false;
   int num_open_streams_ ABSL_GUARDED_BY(mutex_) = 0;
+  std::shared_ptr<IdentityCall> identity_call_ ABSL_GUARDED_BY(mutex_);
   std::shared_ptr<WorkerStream> stream_ ABSL_GUARDED_BY(mutex_);
   std::shared_ptr<LoadWatch> watch_ ABSL_GUARDED_BY(mutex_);
   absl::Status close_reason_ ABSL_GUARDED_BY(mutex_);

@@ -59,6 +59,7 @@ __attribute__((constructor)) void IgnoreDeadlockCycles() {
 extern "C" const char* __tsan_default_suppressions() {
   return "race:grpc::internal::CallbackWithSuccessTag::Set\n"
          "race:grpc::internal::CallbackWithSuccessTag::Clear\n"
+         "race:grpc::internal::CallOpSet*::CallOpSet\n"
          "race:grpc::internal::CallOpSet*::FillOps\n"
          "race:grpc::internal::CallOpSet*::FinalizeResult\n"
          "race:Impl::~ServerCallback\n"

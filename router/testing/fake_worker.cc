@@ -9,6 +9,7 @@
 #include "absl/strings/str_cat.h"
 #include "router/random_source.h"
 #include "router/served_model.h"
+#include "runtime/base/monotonic_clock.h"
 
 namespace blockserve {
 namespace {
@@ -212,7 +213,11 @@ FakeWorker::FakeWorker(FakeTokenFunction token)
   Serve();
 }
 
-FakeWorker::~FakeWorker() { Kill(); }
+FakeWorker::~FakeWorker() {
+  Kill();
+  // After the last reactor's end, which ThreadSanitizer does not see otherwise.
+  absl::MutexLock lock(&mutex_);
+}
 
 std::string FakeWorker::address() const {
   return absl::StrCat("127.0.0.1:", port_);
@@ -294,6 +299,7 @@ void FakeWorker::OnCommand(ExecuteReactor* stream,
   absl::MutexLock lock(&mutex_);
   if (request.has_abort()) {
     ++num_aborts_;
+    changed_.SignalAll();
     const auto it = running_.find(request.abort().request_id());
     if (it == running_.end()) return;
     worker::v1::RequestEvent event;
@@ -315,11 +321,13 @@ void FakeWorker::OnStreamClosed(ExecuteReactor* stream) {
   for (auto it = running_.begin(); it != running_.end();) {
     it = it->second.stream == stream ? running_.erase(it) : std::next(it);
   }
+  changed_.SignalAll();
 }
 
 void FakeWorker::Generate(ExecuteReactor* stream,
                           const worker::v1::GenerateCommand& command) {
   commands_.push_back(command);
+  changed_.SignalAll();
   if (refusal_.code() != 0) {
     worker::v1::RequestEvent event;
     event.set_request_id(command.request_id());
@@ -396,6 +404,7 @@ void FakeWorker::Score(ExecuteReactor* stream,
 }
 
 void FakeWorker::TellLoad() {
+  changed_.SignalAll();
   for (LoadReactor* watch : watches_) watch->Send(CurrentLoad());
 }
 
@@ -429,9 +438,14 @@ int FakeWorker::num_aborts() const {
 
 template <typename Condition>
 bool FakeWorker::WaitFor(Condition condition) const {
+  const absl::Time give_up = MonotonicNow() + absl::Seconds(10);
   absl::MutexLock lock(&mutex_);
-  return mutex_.AwaitWithTimeout(absl::Condition(&condition),
-                                 absl::Seconds(10));
+  while (!condition()) {
+    const absl::Duration left = give_up - MonotonicNow();
+    if (left <= absl::ZeroDuration()) return false;
+    changed_.WaitWithTimeout(&mutex_, left);
+  }
+  return true;
 }
 
 bool FakeWorker::WaitForActive(int count) const {

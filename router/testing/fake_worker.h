@@ -91,6 +91,7 @@ class FakeWorker {
   void TellLoad() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   worker::v1::WatchLoadResponse CurrentLoad() const
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // `condition` is asked with the lock held.
   template <typename Condition>
   bool WaitFor(Condition condition) const;
 
@@ -100,6 +101,7 @@ class FakeWorker {
   int port_ = 0;
 
   mutable absl::Mutex mutex_;
+  mutable absl::CondVar changed_;
   worker::v1::GetIdentityResponse identity_ ABSL_GUARDED_BY(mutex_);
   worker::v1::WorkerState state_ ABSL_GUARDED_BY(mutex_) =
       worker::v1::WORKER_STATE_SERVING;
