@@ -49,18 +49,19 @@ TEST_P(BadYamlTest, IsRefusedWithItsLine) {
 
 INSTANTIATE_TEST_SUITE_P(
     All, BadYamlTest,
-    ::testing::Values(
-        BadYaml{"a: 1\nb: 2\na: 3\n", "file:3: key \"a\" is given"},
-        BadYaml{"x:\n  a: 1\n  a: 1\n", "file:3: key \"a\""},
-        BadYaml{"", "expected a map"}, BadYaml{"- a\n- b\n", "expected a map"},
-        BadYaml{"just text", "expected a map"},
-        BadYaml{"a: [1, 2\nb: 3\n", "file:"},
-        BadYaml{"a: *nothing\n", "file:1: "},
-        BadYaml{"a: &x {b: *x}\n", "file:1: "},
-        BadYaml{"a: &x {b: 1}\nc:\n  <<: *x\n", "merge keys"},
-        BadYaml{"? [a, b]\n: 1\n", "expected a name"},
-        BadYaml{"a: 1\n---\nb: 2\n", "one document"},
-        BadYaml{"\ta: 1\n", "file:"}));
+    ::testing::Values(BadYaml{"a: 1\nb: 2\na: 3\n",
+                              "file:3: key \"a\" is given"},
+                      BadYaml{"x:\n  a: 1\n  a: 1\n", "file:3: key \"a\""},
+                      BadYaml{"", "expected a map"},
+                      BadYaml{"- a\n- b\n", "expected a map"},
+                      BadYaml{"just text", "expected a map"},
+                      BadYaml{"a: [1, 2\nb: 3\n", "file:"},
+                      BadYaml{"a: *nothing\n", "file:1: "},
+                      BadYaml{"a: &x {b: *x}\n", "file:1: "},
+                      BadYaml{"a: &x {b: 1}\nc:\n  <<: *x\n", "merge keys"},
+                      BadYaml{"? [a, b]\n: 1\n", "expected a name"},
+                      BadYaml{"a: 1\n---\nb: 2\n", "one document"},
+                      BadYaml{"\ta: 1\n", "file:"}));
 
 TEST(ParseYamlTest, RefusesDeepNesting) {
   for (const int depth : {100, 1000, 100000}) {

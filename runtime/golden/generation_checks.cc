@@ -159,10 +159,12 @@ void CheckNoRoom(absl::Span<const GoldenRun> runs, ModelRunner& runner,
     const auto results =
         runner.Generate({PromptOf(run, runner.config())},
                         static_cast<int>(run.prompt.size()), run.max_length);
-    if (results.ok()) {
-      log.Fail(name, "an error", "tokens",
-               absl::StrFormat("max_length %d with %d prompt tokens",
-                               run.max_length, run.prompt.size()));
+    if (!absl::IsInvalidArgument(results.status())) {
+      log.Fail(
+          name, "a refusal",
+          results.ok() ? "tokens" : std::string(results.status().message()),
+          absl::StrFormat("max_length %d with %d prompt tokens", run.max_length,
+                          run.prompt.size()));
     } else {
       log.Pass(name, std::string(results.status().message()));
     }

@@ -290,6 +290,9 @@ absl::StatusOr<GoldenCases> ParseGoldenCases(std::string_view text,
   for (const JsonFields& entry : no_room) {
     GoldenRun run;
     RETURN_IF_ERROR(ReadPrompt(entry, config, run));
+    if (run.max_length > static_cast<int>(run.prompt.size())) {
+      return entry.Error("max_length", "expected at most the prompt's length");
+    }
     cases.no_room.push_back(std::move(run));
   }
   ASSIGN_OR_RETURN(const auto scores, root.Objects("score"));

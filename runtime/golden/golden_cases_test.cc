@@ -106,6 +106,7 @@ TEST(GoldenCasesTest, RefusesMalformedEntries) {
       {"[[1, 2], [3, 0]]", "[[[1]], [2]]"},
       {"\"artifacts\": []", "\"artifacts\": [1]"},
       {"\"special\": {\"x\": null}", "\"special\": []"},
+      {"\"max_length\": 1}", "\"max_length\": 2}"},
       {"\"logprobs\": [-1.5]", "\"logprobs\": []"}};
   for (const auto& [from, to] : edits) {
     std::string text = kMinimal;

@@ -159,6 +159,20 @@ absl::StatusOr<std::vector<ModelRunner::RowOutput>> ModelRunner::Run(
   return outputs;
 }
 
+int ModelRunner::TakeValid(const RowOutput& output,
+                           GreedyResult& result) const {
+  int num_valid = 0;
+  for (size_t i = 0; i < output.ids.size() && !result.ended; ++i, ++num_valid) {
+    result.generated.push_back(output.ids[i]);
+    result.logprobs.push_back(output.logprobs[i]);
+    result.gaps.push_back(output.top_logprobs[2 * i] -
+                          output.top_logprobs[2 * i + 1]);
+    result.ended = output.ids[i] == config().special.eos;
+  }
+  result.num_valid += num_valid;
+  return num_valid;
+}
+
 absl::StatusOr<std::vector<GreedyResult>> ModelRunner::Generate(
     absl::Span<const PaddedTokens> rows, int row_length, int max_length) {
   const int unit_length = model_->tokens_per_step();
@@ -201,30 +215,15 @@ absl::StatusOr<std::vector<GreedyResult>> ModelRunner::Generate(
 
     int num_steps = 0;  // until every row met EOS
     for (size_t j = 0; j < alive.size(); ++j) {
-      const RowOutput& output = outputs[j];
       GreedyResult& result = results[alive[j]];
-      blocks[alive[j]] = output.ids;
-      int num_valid = 0;
-      while (num_valid < num_tokens && !result.ended) {
-        result.logprobs.push_back(output.logprobs[num_valid]);
-        result.gaps.push_back(output.top_logprobs[2 * num_valid] -
-                              output.top_logprobs[2 * num_valid + 1]);
-        result.ended = output.ids[num_valid] == special.eos;
-        ++num_valid;
-      }
-      result.num_valid += num_valid;
-      num_steps = std::max(num_steps, num_valid);
+      num_steps = std::max(num_steps, TakeValid(outputs[j], result));
+      blocks[alive[j]] = outputs[j].ids;
     }
-    // What the reference leaves in a row: ids up to EOS, one filler while other
-    // rows of its block went on, another one after that.
-    for (size_t j = 0; j < alive.size(); ++j) {
-      GreedyResult& result = results[alive[j]];
-      for (const int32_t id : outputs[j].ids) {
-        const int length = static_cast<int>(result.generated.size());
-        if (length < result.num_valid) result.generated.push_back(id);
-      }
-      result.generated.resize(k * unit_length + num_steps,
-                              special.finished_row_pad);
+    // What the reference leaves in a row after EOS: one filler while other rows
+    // of its block went on, another one after that.
+    for (const size_t i : alive) {
+      results[i].generated.resize(k * unit_length + num_steps,
+                                  special.finished_row_pad);
     }
     bool all_ended = true;
     for (GreedyResult& result : results) {

@@ -105,6 +105,8 @@ class ModelRunner {
                                              int num_tokens);
   absl::Status RunStep(absl::Span<Work> work, int num_tokens,
                        std::vector<RowOutput>& outputs);
+  // Appends a block's ids up to and including EOS; their number.
+  int TakeValid(const RowOutput& output, GreedyResult& result) const;
   int UnitsOf(const Work& work) const;
   DecodeRow FreeRow() const;
   DecodeRow ForcedRow(absl::Span<const int32_t> ids,

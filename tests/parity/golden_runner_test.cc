@@ -173,7 +173,8 @@ TEST(GoldenRunnerTest, RefusesMalformedFilesBesideTheCases) {
   for (const char* file : {"tensors.safetensors", "model.safetensors"}) {
     const std::string copy = CopyOf(kCase);
     std::filesystem::resize_file(copy + "/" + file, 5000);
-    EXPECT_EQ(RunCase(copy).result.status().code(), absl::StatusCode::kDataLoss);
+    EXPECT_EQ(RunCase(copy).result.status().code(),
+              absl::StatusCode::kDataLoss);
   }
   GoldenOptions options;
   options.dtype = "fp8";
