@@ -198,7 +198,7 @@ class GenerateTest(unittest.TestCase):
         for flags, name in ((["--temperature=nan"], "temperature"),
                             (["--top_p=0"], "top_p"),
                             (["--max_tokens=0"], "max_tokens"),
-                            (["--max_tokens=999999"], "limit")):
+                            (["--max_tokens=999999"], "2048")):
             with self.subTest(flags):
                 result = run("generate", f"--model={DEMO}", "--prompt=a", *flags)
                 self.assertEqual(result.returncode, EXIT_BAD_INPUT)
@@ -267,8 +267,9 @@ class ServeTest(unittest.TestCase):
             taken.listen()
             port = taken.getsockname()[1]
             for flag in ("--port", "--metrics_port"):
-                result = run("serve", f"--model={DEMO}", "--host=127.0.0.1", "--port=0",
-                             "--metrics_port=0", f"{flag}={port}")
+                ports = {"--port": 0, "--metrics_port": 0, flag: port}
+                result = run("serve", f"--model={DEMO}", "--host=127.0.0.1",
+                             *(f"{name}={value}" for name, value in ports.items()))
                 self.assertEqual(result.returncode, EXIT_PORT_IN_USE, result.stderr)
                 self.assertTrue(re.search(rf"\b{port}\b", result.stderr), result.stderr)
 
