@@ -48,7 +48,8 @@ HWY_INLINE void StoreVector(hn::Vec<D> v, D d, float* to) {
   hn::StoreU(v, d, to);
 }
 
-// As ToBFloat16: NaN stays NaN.
+// As ToBFloat16: NaN stays NaN. (Ne(v, v) is no test for it: the comparison is
+// ordered in Highway 1.0.)
 template <class D>
 HWY_INLINE void StoreVector(hn::Vec<D> v, D d, BFloat16* to) {
   const Words<D> d_words;
@@ -58,7 +59,7 @@ HWY_INLINE void StoreVector(hn::Vec<D> v, D d, BFloat16* to) {
   const auto rounded =
       hn::Add(bits, hn::Add(odd, hn::Set(d_words, uint32_t{0x7fff})));
   const auto quiet = hn::Or(bits, hn::Set(d_words, uint32_t{0x400000}));
-  const auto is_nan = hn::RebindMask(d_words, hn::Ne(v, v));
+  const auto is_nan = hn::RebindMask(d_words, hn::IsNaN(v));
   const auto high = hn::ShiftRight<16>(hn::IfThenElse(is_nan, quiet, rounded));
   // Values below 2^16: the saturation of DemoteTo never bites.
   hn::StoreU(hn::DemoteTo(HalfWords<D>(), hn::BitCast(d_int, high)),
