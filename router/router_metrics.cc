@@ -26,14 +26,13 @@ const Histogram::BucketBoundaries kLatencyBuckets = {
 
 // A reason that a worker sent and this router does not know is "OTHER".
 // (Plain pointers: under UBSan g++ 12 makes no constant string_view of them.)
-constexpr const char* kReasons[] = {
-    kInvalidParameter, kContextLengthExceeded,
-    kModelNotFound,    kQueueFull,
-    kNoHealthyWorker,  kDraining,
-    kWorkerLost,       kWorkerLostMidStream,
-    kQueueTimeout,     kGenerationTimeout,
-    kClientCancelled,  kAbortRpc,
-    kFeatureDisabled,  kEngineError};
+constexpr const char* kReasons[] = {kInvalidParameter, kContextLengthExceeded,
+                                    kModelNotFound,    kQueueFull,
+                                    kNoHealthyWorker,  kDraining,
+                                    kWorkerLost,       kWorkerLostMidStream,
+                                    kQueueTimeout,     kGenerationTimeout,
+                                    kClientCancelled,  kAbortRpc,
+                                    kFeatureDisabled,  kEngineError};
 
 absl::string_view FinishReasonName(v1::FinishReason reason) {
   switch (reason) {

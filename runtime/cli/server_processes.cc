@@ -30,6 +30,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
+constexpr char kSpinCount[] = "20000";
 constexpr absl::Duration kPollInterval = absl::Milliseconds(10);
 // Weights of tens of gigabytes load from slow disks, too.
 constexpr absl::Duration kReadyTimeout = absl::Minutes(30);
@@ -168,6 +169,11 @@ absl::Status ServerProcesses::Launch(Child& child) {
   std::vector<char*> argv;
   for (std::string& argument : arguments) argv.push_back(argument.data());
   argv.push_back(nullptr);
+
+  // Router, workers and often the client share this machine's cores here: a
+  // worker's threads may wait busily between two operations of a step, not for
+  // milliseconds while others need the core. (Read by libgomp at its start.)
+  setenv("GOMP_SPINCOUNT", kSpinCount, /*overwrite=*/0);
 
   const pid_t parent = getpid();
   const pid_t pid = fork();
