@@ -100,7 +100,7 @@ Metrics:  http://localhost:$metrics_port/metrics
 
 Try next, in another terminal:
   bazel-bin/runtime/cli/blockserve generate --server=localhost:$port --prompt="Call me" --temperature=0.6 --max_tokens=80
-  bazel-bin/runtime/cli/blockserve score --server=localhost:$port --context="And God said, Let there be" --continuation=" light"
+  bazel-bin/runtime/cli/blockserve score --server=localhost:$port --context="And the LORD spake unto Moses, saying, Speak unto the children of" --continuation=" Israel"
   bazel-bin/runtime/cli/blockserve inspect --model=models/demo-block
 
 Serving until Ctrl-C.

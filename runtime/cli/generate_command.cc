@@ -124,13 +124,16 @@ int Generate(const GenerateFlags& flags) {
   (*session)->Configure(context);
   Completions completions;
   auto reader = (*session)->stub().GenerateStream(&context, *request);
-  if (streaming) std::cout << flags.prompt << std::flush;
   v1::GenerateStreamResponse delta;
+  bool begun = false;
   while (reader->Read(&delta)) {
     completions.Add(delta);
-    if (streaming) std::cout << delta.text_delta() << std::flush;
+    if (!streaming) continue;
+    if (!begun) std::cout << flags.prompt;
+    begun = true;
+    std::cout << delta.text_delta() << std::flush;
   }
-  if (streaming) std::cout << std::endl;
+  if (begun) std::cout << std::endl;
   const grpc::Status status = reader->Finish();
   if (!status.ok()) return ReportError(status);
 
