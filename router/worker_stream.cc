@@ -65,7 +65,12 @@ void WorkerStream::OnWriteDone(bool ok) {
 void WorkerStream::OnReadDone(bool ok) {
   if (ok) {
     for (const auto& event : response_.events()) Deliver(event);
-    response_.Clear();
+    {
+      // The next read may end on another thread. gRPC orders the two, but
+      // inside a library that ThreadSanitizer does not see; our lock it sees.
+      absl::MutexLock lock(&mutex_);
+      response_.Clear();
+    }
     StartRead(&response_);
     return;
   }

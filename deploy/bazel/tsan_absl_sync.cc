@@ -63,6 +63,9 @@ extern "C" const char* __tsan_default_suppressions() {
          "race:grpc::internal::CallOpSet*::FillOps\n"
          "race:grpc::internal::CallOpSet*::FinalizeResult\n"
          "race:Impl::~ServerCallback\n"
+         "race_top:grpc::ServerUnaryReactor::~ServerUnaryReactor\n"
+         "race_top:grpc::ServerWriteReactor*::~ServerWriteReactor\n"
+         "race_top:*::SetupReactor*operator()\n"
          "race:Impl::~ClientCallback\n";
 }
 
