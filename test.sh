@@ -14,7 +14,7 @@ Python packages into .venv), builds BlockServe, runs all its tests and closes
 with a line "N passed, M failed, K skipped".
 
   --long   also what takes longer: the whole suite under AddressSanitizer and
-           UndefinedBehaviorSanitizer, more seeds, soaks
+           UndefinedBehaviorSanitizer, servers under ThreadSanitizer, more seeds
   --help   this text
 
 With a folder ../shared beside the clone, its golden cases and tokenizer are
