@@ -7,10 +7,10 @@ BUILD_PACKAGES=(
   protobuf-compiler-grpc libabsl-dev libgoogle-glog-dev
   libgtest-dev libgmock-dev libbenchmark-dev prometheus-cpp-dev
   libdnnl-dev libgloo-dev libhwy-dev libpcre2-dev libutf8proc-dev
-  nlohmann-json3-dev libyaml-cpp-dev libhwloc-dev libxxhash-dev libcli11-dev
+  nlohmann-json3-dev libyaml-cpp-dev libhwloc-dev libxxhash-dev libcli11-dev libssl-dev
 )
 TEST_PACKAGES=(
-  clang-format git python3 python3-venv python3-numpy python3-torch
+  clang-format git iproute2 nftables python3 python3-venv python3-numpy python3-torch
 )
 
 say() { printf '\033[1m==>\033[0m %s\n' "$*" >&2; }
