@@ -48,8 +48,8 @@ void RouterFixture::StartRouter(std::function<void(RouterOptions*)> edit,
   options.server.address = "127.0.0.1:0";
   options.metrics_address = "127.0.0.1:0";
   options.random_seed = 42;
-  options.fleet.client.backoff = {absl::Milliseconds(5),
-                                  absl::Milliseconds(20)};
+  options.fleet.client.reconnect.backoff = {absl::Milliseconds(5),
+                                            absl::Milliseconds(20)};
   for (const auto& worker : workers_) {
     options.fleet.addresses.push_back(worker->address());
   }
