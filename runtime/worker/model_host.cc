@@ -145,7 +145,7 @@ absl::StatusOr<HostedModel> HostModel(
   ASSIGN_OR_RETURN(hosted.ops, CreateBackend(options.backend));
 
   const KvCacheNeeds needs =
-      NeedsOf(config, options, KvBytesPerPage(config, *hosted.ops));
+      NeedsOf(config, options, KvBytesPerPage(config, kRankAlone, *hosted.ops));
   ASSIGN_OR_RETURN(const ModelOptions model_options,
                    ModelOptionsFor(options, needs));
   ASSIGN_OR_RETURN(std::unique_ptr<Model> model,
