@@ -109,7 +109,8 @@ void LeaderState::Join(StreamId stream, const group::v1::Claim& claim,
                        absl::Time now) {
   const auto stranger = strangers_.extract(stream);
   auto& place = members_[static_cast<size_t>(claim.rank())];
-  if (place != nullptr && !config_.planted.accept_duplicates) {
+  if (place != nullptr && (place->incarnation == claim.incarnation() ||
+                           !config_.planted.accept_duplicates)) {
     // The process itself on a new stream: it has given up the old one.
     Lose(claim.rank(), absl::UnavailableError("came back on a new stream"),
          now);

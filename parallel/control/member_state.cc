@@ -76,7 +76,8 @@ void MemberState::OnFrame(StreamId stream, const LeaderFrame& frame,
                           absl::Time now) {
   const bool is_current = stream == stream_ && phase_ != Phase::kDisconnected;
   if (!is_current) {
-    if (config_.planted.skip_fencing && phase_ == Phase::kJoined) {
+    if (config_.planted.skip_fencing && phase_ == Phase::kJoined &&
+        !frame.has_formation()) {
       OnJoinedFrame(frame, now);
     }
     return;
@@ -170,7 +171,6 @@ void MemberState::OnJoinedFrame(const LeaderFrame& frame, absl::Time now) {
 
 void MemberState::OnFormation(const LeaderFrame& frame, absl::Time now) {
   const group::v1::EpochId& id = frame.epoch();
-  if (config_.planted.skip_fencing && forming_ == false) return;
   if (id.leader_incarnation() != leader_incarnation_ ||
       (id.number() <= last_epoch_ && !config_.planted.forget_epochs) ||
       frame.formation().ranks_size() != config_.world_size) {
