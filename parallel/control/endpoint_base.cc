@@ -206,7 +206,7 @@ bool EndpointBase::Stop() {
     changed_.notify_all();
     timer_wake_.notify_one();
   }
-  timer_.join();
+  if (timer_.joinable()) timer_.join();  // else Start failed
   return true;
 }
 

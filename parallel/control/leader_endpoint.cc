@@ -169,11 +169,9 @@ absl::Status LeaderEndpoint::SendPlan(absl::Span<const uint8_t> frame) {
 }
 
 void LeaderEndpoint::Shutdown() {
-  if (server_ != nullptr) {
-    // Streams that are cancelled take the lock.
-    server_->Shutdown(std::chrono::system_clock::now());
-  }
-  Stop();
+  if (!Stop() || server_ == nullptr) return;
+  // Streams that are cancelled take the lock.
+  server_->Shutdown(std::chrono::system_clock::now());
 }
 
 }  // namespace blockserve
