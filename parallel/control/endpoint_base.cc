@@ -165,6 +165,11 @@ void EndpointBase::OnEpochBroken(const absl::Status& why) {
   }
 }
 
+void EndpointBase::FreeLater(std::shared_ptr<void> object) {
+  garbage_.push_back(std::move(object));
+  timer_wake_.notify_one();
+}
+
 void EndpointBase::StartTimer() {
   timer_ = std::thread([this] { RunTimer(); });
 }
@@ -180,6 +185,13 @@ void EndpointBase::RunTimer() {
       lock.lock();
       continue;
     }
+    if (!garbage_.empty()) {
+      auto garbage = std::exchange(garbage_, {});
+      lock.unlock();
+      garbage.clear();
+      lock.lock();
+      continue;
+    }
     if (shut_down_) return;
     const absl::Time now = MonotonicNow();
     timer_wakes_at_ = state().NextTick();
@@ -190,7 +202,8 @@ void EndpointBase::RunTimer() {
     }
     const absl::Time wakes_at = timer_wakes_at_;
     WaitUntil(timer_wake_, lock, wakes_at, [&] {
-      return shut_down_ || !untold_.empty() || state().NextTick() < wakes_at;
+      return shut_down_ || !untold_.empty() || !garbage_.empty() ||
+             state().NextTick() < wakes_at;
     });
   }
 }

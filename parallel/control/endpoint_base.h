@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <deque>
 #include <functional>
+#include <memory>
 #include <mutex>
 #include <optional>
 #include <string>
@@ -24,7 +25,8 @@ namespace blockserve {
 
 // One lock guards the state machine and all that its events fill. Every input
 // is followed by Settle, which hands out what the machine wants done. A thread
-// sleeps until the machine's next deadline, and calls on_broken.
+// sleeps until the machine's next deadline, calls on_broken, and frees what
+// FreeLater was given.
 class EndpointBase : public GroupEndpoint {
  public:
   absl::StatusOr<Formation> Form(absl::Time deadline) override;
@@ -50,6 +52,12 @@ class EndpointBase : public GroupEndpoint {
   // Ends blocked calls and the timer's thread; false if it was done before.
   bool Stop();
   void Settle() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+
+  // Frees `object` on the timer's thread. gRPC 1.51 aborts if its last channel
+  // is destroyed in one of its own callbacks: the queue of callbacks goes with
+  // it, under the thread that serves it.
+  void FreeLater(std::shared_ptr<void> object)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   mutable std::mutex mutex_;
   bool shut_down_ ABSL_GUARDED_BY(mutex_) = false;
@@ -79,6 +87,7 @@ class EndpointBase : public GroupEndpoint {
   absl::Status broken_ ABSL_GUARDED_BY(mutex_);
   std::deque<std::string> plans_ ABSL_GUARDED_BY(mutex_);
   std::deque<std::vector<std::string>> blobs_ ABSL_GUARDED_BY(mutex_);
+  std::vector<std::shared_ptr<void>> garbage_ ABSL_GUARDED_BY(mutex_);
   std::deque<absl::Status> untold_ ABSL_GUARDED_BY(mutex_);  // to on_broken
 };
 

@@ -113,6 +113,7 @@ LeaderEndpoint::Join(grpc::CallbackServerContext* context) {
        [this, id] {
          const std::lock_guard<std::mutex> done_lock(mutex_);
          streams_.erase(id);
+         changed_.notify_all();
        }});
   streams_[id] = stream;
   if (shut_down_) {
@@ -172,6 +173,9 @@ void LeaderEndpoint::Shutdown() {
   if (!Stop() || server_ == nullptr) return;
   // Streams that are cancelled take the lock.
   server_->Shutdown(std::chrono::system_clock::now());
+  // They call this object until they are done.
+  std::unique_lock<std::mutex> lock(mutex_);
+  changed_.wait(lock, [&] { return streams_.empty(); });
 }
 
 }  // namespace blockserve

@@ -58,7 +58,9 @@ void MemberEndpoint::OnFrame(StreamId id, const group::v1::LeaderFrame& frame) {
 
 void MemberEndpoint::OnDone(StreamId id, const absl::Status& why) {
   const std::lock_guard<std::mutex> lock(mutex_);
-  streams_.erase(id);
+  const auto stream = streams_.find(id);
+  FreeLater(std::move(stream->second));
+  streams_.erase(stream);
   changed_.notify_all();
   if (shut_down_) return;
   state_.OnClosed(id, why, MonotonicNow());
@@ -69,7 +71,7 @@ void MemberEndpoint::Shutdown() {
   if (!Stop()) return;
   std::unique_lock<std::mutex> lock(mutex_);
   for (const auto& [id, stream] : streams_) stream->Cancel();
-  // They call this object until they are done.
+  // They call this object until they are done. The destructor frees them.
   changed_.wait(lock, [&] { return streams_.empty(); });
 }
 

@@ -35,7 +35,6 @@ std::shared_ptr<MemberStream> MemberStream::Open(
     const std::string& leader_address, absl::Duration connect_timeout,
     absl::Duration step_timeout, Callbacks callbacks) {
   std::shared_ptr<MemberStream> stream(new MemberStream(std::move(callbacks)));
-  stream->self_ = stream;
   stream->stub_ = group::v1::GroupService::NewStub(
       MakeChannel(leader_address, connect_timeout, step_timeout));
   stream->stub_->async()->Join(&stream->context_, stream.get());
@@ -91,10 +90,10 @@ void MemberStream::OnReadDone(bool ok) {
 }
 
 void MemberStream::OnDone(const grpc::Status& status) {
-  const std::shared_ptr<MemberStream> self = std::move(self_);
-  callbacks_.on_done(
-      absl::Status(static_cast<absl::StatusCode>(status.error_code()),
-                   status.error_message()));
+  // The call may free this, and with it the function that is called.
+  const auto on_done = callbacks_.on_done;
+  on_done(absl::Status(static_cast<absl::StatusCode>(status.error_code()),
+                       status.error_message()));
 }
 
 }  // namespace blockserve

@@ -18,8 +18,8 @@
 namespace blockserve {
 
 // Has a connection of its own, so that it never inherits one that a partition
-// has stalled. Writes frames one at a time in the order given. Lives until
-// gRPC is done with it. Thread-safe.
+// has stalled. Writes frames one at a time in the order given. The owner keeps
+// it until on_done, and frees it on a thread that is not gRPC's. Thread-safe.
 class MemberStream final
     : public grpc::ClientBidiReactor<group::v1::MemberFrame,
                                      group::v1::LeaderFrame> {
@@ -52,8 +52,7 @@ class MemberStream final
   const Callbacks callbacks_;
   std::unique_ptr<group::v1::GroupService::Stub> stub_;
   grpc::ClientContext context_;
-  group::v1::LeaderFrame incoming_;     // of the read under way
-  std::shared_ptr<MemberStream> self_;  // until OnDone
+  group::v1::LeaderFrame incoming_;  // of the read under way
 
   std::mutex mutex_;
   // The front is being written if writing_.
