@@ -8,6 +8,9 @@
 
 namespace blockserve {
 
+// Far beyond what a block decoder has heads for.
+inline constexpr int kMaxRanks = 1024;
+
 // Shared by all parts of a model; must outlive it. When the group forms
 // anew, its owner puts the communicator of the new epoch here, between steps.
 // Weights and caches stay, since rank and size do.
