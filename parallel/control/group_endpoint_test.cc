@@ -146,6 +146,35 @@ TEST_F(GroupEndpointTest, ALateStepEndsTheEpoch) {
   EXPECT_EQ(FormAll(), 2u);
 }
 
+TEST_F(GroupEndpointTest, TheStragglerIsNamed) {
+  StartAll(3);
+  FormAll();
+  constexpr uint64_t kSteps = 32;
+  const absl::Duration waited[] = {absl::Milliseconds(8), absl::Milliseconds(1),
+                                   absl::Milliseconds(7)};
+  for (uint64_t step = 1; step <= kSteps; ++step) {
+    ASSERT_TRUE(Plan("plan").ok());
+    for (int rank = 0; rank < 3; ++rank) {
+      if (rank > 0) {
+        ASSERT_TRUE(At(rank).NextPlan().ok());
+      }
+      At(rank).ReportStep({step, absl::Milliseconds(12), waited[rank]});
+    }
+  }
+  // Until the last reports have come to the leader.
+  GroupSnapshot snapshot = At(0).snapshot();
+  const absl::Time deadline = MonotonicNow() + absl::Seconds(10);
+  while (MonotonicNow() < deadline && (snapshot.ranks[1].last_step < kSteps ||
+                                       snapshot.ranks[2].last_step < kSteps)) {
+    std::this_thread::yield();
+    snapshot = At(0).snapshot();
+  }
+  EXPECT_EQ(snapshot.straggler, 1);
+  EXPECT_EQ(snapshot.ranks[1].last_step, kSteps);
+  EXPECT_EQ(snapshot.ranks[1].step_time, absl::Milliseconds(12));
+  EXPECT_EQ(snapshot.ranks[1].collective_time, absl::Milliseconds(1));
+}
+
 TEST_F(GroupEndpointTest, FormSaysWhoIsMissing) {
   world_size_ = 2;
   StartRank(0);
