@@ -14,7 +14,8 @@ namespace blockserve {
 // Connects every rank with every other, bound to the IPv4 address
 // `bind_address` of this host; one exchange. A rank listens until its peers
 // have connected and not after. Gloo knows no secrets and no encryption: the
-// network between ranks must be their own.
+// network between ranks must be their own. The process must ignore
+// SIGPIPE, which Gloo raises when a peer has gone.
 //   UNAVAILABLE        a peer cannot be reached
 //   INVALID_ARGUMENT   the address is not of this host
 //   what `exchange` returns
