@@ -138,11 +138,13 @@ absl::Status Lead(int port) {
   steps = absl::ZeroDuration();
   collectives = {};
   std::vector<double> rates;
+  absl::Duration total;
   const double num_tokens = static_cast<double>(absl::GetFlag(FLAGS_batch)) *
                             absl::GetFlag(FLAGS_new_tokens);
   for (int round = 1; round <= absl::GetFlag(FLAGS_repeat); ++round) {
     ASSIGN_OR_RETURN(const absl::Duration time, RunBatch(*engine, round));
     rates.push_back(num_tokens / absl::ToDoubleSeconds(time));
+    total += time;
   }
   std::sort(rates.begin(), rates.end());
   absl::Duration waiting;
@@ -151,11 +153,13 @@ absl::Status Lead(int port) {
                    "{\"ranks\": %d, \"threads\": %d, \"batch\": %d, "
                    "\"prompt\": %d, \"new_tokens\": %d, "
                    "\"tokens_per_second\": %.1f, \"min\": %.1f, \"max\": %.1f, "
-                   "\"collectives_share\": %.3f, \"backend\": \"%s\"}",
+                   "\"steps_share\": %.4f, \"collectives_share\": %.3f, "
+                   "\"backend\": \"%s\"}",
                    absl::GetFlag(FLAGS_ranks), absl::GetFlag(FLAGS_threads),
                    absl::GetFlag(FLAGS_batch), absl::GetFlag(FLAGS_prompt),
                    absl::GetFlag(FLAGS_new_tokens), rates[rates.size() / 2],
                    rates.front(), rates.back(),
+                   absl::FDivDuration(steps, total),
                    steps > absl::ZeroDuration()
                        ? absl::FDivDuration(waiting, steps)
                        : 0.0,
