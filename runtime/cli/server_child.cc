@@ -126,7 +126,9 @@ absl::Status ServerChild::ExitError() const {
           ? absl::StrCat("was ended by signal ", WTERMSIG(wait_status_))
           : absl::StrCat("ended with exit code ", WEXITSTATUS(wait_status_));
   std::string message = absl::StrCat(name(), " ", how);
-  if (!options_.log_file.empty()) {
+  if (WIFSIGNALED(wait_status_) && WTERMSIG(wait_status_) == SIGKILL) {
+    // That leaves no time for a last word.
+  } else if (!options_.log_file.empty()) {
     absl::StrAppend(&message, ": ", LastLine(options_.log_file));
   } else {
     absl::StrAppend(&message, " (its message is above)");
