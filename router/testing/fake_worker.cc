@@ -124,6 +124,17 @@ void FakeWorker::LoseRank() {
   TellLoad();
 }
 
+void FakeWorker::GiveUpAll() {
+  absl::MutexLock lock(&mutex_);
+  state_ = worker::v1::WORKER_STATE_DRAINING;
+  worker::v1::Done done;
+  done.set_code(grpc::StatusCode::UNAVAILABLE);
+  done.set_error_reason("DRAINING");
+  done.set_error_message("the worker is draining");
+  EndAll(done);
+  TellLoad();
+}
+
 void FakeWorker::Rebuild() {
   absl::MutexLock lock(&mutex_);
   identity_.set_group_epoch(identity_.group_epoch() + 1);

@@ -41,6 +41,8 @@ class FakeWorker {
   // WORKER_LOST and it does not serve, until Rebuild begins a new epoch.
   void LoseRank();
   void Rebuild();
+  // As at the end of a drain: its requests end with UNAVAILABLE DRAINING.
+  void GiveUpAll();
   // Like a stopped process: reports nothing and does nothing, but keeps its
   // connections.
   void Hang(bool hang);
