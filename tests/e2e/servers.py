@@ -112,6 +112,23 @@ def start_worker(*flags, port=0):
     return Server(WORKER, f"--model={MODEL}", *flags, port=port)
 
 
+def start_group(world_size, *flags, group_port=0, port=0):
+    """The ranks of one group, the leader first. What they have in common is
+    given by `flags`."""
+    common = (f"--world_size={world_size}", "--threads=1", *flags)
+    leader = start_worker(
+        "--rank=0", f"--group_port={group_port}", *common, port=port
+    ).wait_for_ports()
+    return [leader] + [
+        start_follower(leader, rank, *common) for rank in range(1, world_size)
+    ]
+
+
+def start_follower(leader, rank, *flags):
+    address = f"127.0.0.1:{leader.ports['group_port']}"
+    return start_worker(f"--rank={rank}", f"--leader={address}", *flags)
+
+
 def start_router(workers, *flags, tokenizer=True, port=0):
     """`workers` are servers with ports, or HOST:PORT."""
     addresses = ",".join(getattr(w, "address", w) for w in workers)
