@@ -30,7 +30,7 @@ def wait_until(condition, seconds=30):
 class Server:
     """A process that tells its ports by --port_file. Ends with its test."""
 
-    def __init__(self, binary, *flags, port=0):
+    def __init__(self, binary, *flags, port=0, env=None):
         self.directory = tempfile.TemporaryDirectory()
         self.port_file = pathlib.Path(self.directory.name, "ports")
         self.log_file = pathlib.Path(self.directory.name, "log")
@@ -44,7 +44,8 @@ class Server:
         ]
         with open(self.log_file, "wb") as log:
             self.process = subprocess.Popen(
-                self.arguments, stdout=log, stderr=log
+                self.arguments, stdout=log, stderr=log,
+                env=os.environ | (env or {}),
             )
         self.ports = {}
 
