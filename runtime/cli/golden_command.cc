@@ -46,9 +46,9 @@ void AddGoldenCommand(CLI::App& app, int& exit_code) {
       ->check(CLI::IsMember({"fp32", "bf16"}));
   command
       ->add_option("--ranks", flags->options.num_ranks,
-                   "Ranks of the group; this version runs one")
+                   "Ranks that share the model, each a thread of this process")
       ->capture_default_str()
-      ->check(CLI::Range(1, 1));
+      ->check(CLI::Range(1, 64));
   command->callback([flags, &exit_code] { exit_code = Golden(*flags); });
 }
 

@@ -85,6 +85,22 @@ class ThreadedEngine final : public Engine {
     told_.wait(lock, is_done);
   }
 
+  void Suspend(const absl::Status& why) override {
+    std::unique_lock lock(mutex_);
+    suspension_ = why;
+    told_.wait(lock, [this] { return num_untold_ == 0; });
+  }
+
+  void Resume() override {
+    std::lock_guard lock(mutex_);
+    CHECK(!suspension_.ok()) << "Resume without Suspend";
+    CHECK_EQ(num_untold_, 0);
+    // Nothing was taken in since: the thread waits, the core is ours.
+    core_.Recover();
+    health_ = core_.health();
+    suspension_ = absl::OkStatus();
+  }
+
   EngineLoad load() const override {
     std::lock_guard lock(mutex_);
     EngineLoad load = load_;
@@ -95,7 +111,7 @@ class ThreadedEngine final : public Engine {
 
   absl::Status health() const override {
     std::lock_guard lock(mutex_);
-    return health_;
+    return suspension_.ok() ? health_ : suspension_;
   }
 
   const Model& model() const override { return core_.model(); }
@@ -117,6 +133,7 @@ class ThreadedEngine final : public Engine {
 
   absl::Status CheckAdmissible(const ActiveRequest& request)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
+    if (!suspension_.ok()) return suspension_;
     if (!health_.ok()) return absl::UnavailableError(health_.message());
     if (is_draining_ || is_stopping_) {
       return absl::UnavailableError("the worker is draining");
@@ -171,10 +188,12 @@ class ThreadedEngine final : public Engine {
     }
     inbox_.clear();
     inbox_prompt_tokens_ = 0;
-    if (ending_.ok()) {
-      core_.Schedule();
-    } else {
+    if (!ending_.ok()) {
       core_.EndAll(ending_);
+    } else if (!suspension_.ok()) {
+      core_.EndAll(suspension_);
+    } else {
+      core_.Schedule();
     }
     for (const std::unique_ptr<ActiveRequest>& request : core_.finished()) {
       open_.erase(request->request_id());
@@ -202,6 +221,8 @@ class ThreadedEngine final : public Engine {
   bool is_draining_ ABSL_GUARDED_BY(mutex_) = false;
   bool is_stopping_ ABSL_GUARDED_BY(mutex_) = false;
   absl::Status ending_ ABSL_GUARDED_BY(mutex_);  // not OK: end all with it
+  // The same, until Resume.
+  absl::Status suspension_ ABSL_GUARDED_BY(mutex_);
   EngineLoad load_ ABSL_GUARDED_BY(mutex_);
   absl::Status health_ ABSL_GUARDED_BY(mutex_);
 

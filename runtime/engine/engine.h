@@ -69,7 +69,7 @@ class Engine {
   //                       can ever hold
   //   ALREADY_EXISTS      request_id is running
   //   RESOURCE_EXHAUSTED  the queue is full
-  //   UNAVAILABLE         draining or failed
+  //   UNAVAILABLE         draining, suspended or failed
   virtual absl::Status Generate(GenerateRequest request,
                                 std::shared_ptr<RequestSink> sink) = 0;
   virtual absl::Status Score(ScoreRequest request,
@@ -83,8 +83,17 @@ class Engine {
   // ended with UNAVAILABLE, within one step.
   virtual void Drain(absl::Time deadline) = 0;
 
+  // The model cannot run for now (its group of ranks is broken): ends all that
+  // waits or runs with `why`, refuses what comes with it, and returns when the
+  // last sink was told: no step runs then, nor will one before Resume. Whoever
+  // suspends sees to it that a step under way ends. `why` is UNAVAILABLE.
+  virtual void Suspend(const absl::Status& why) = 0;
+  // The model runs again, with an empty cache.
+  virtual void Resume() = 0;
+
   virtual EngineLoad load() const = 0;
-  // OK while the engine serves; the error after the model failed.
+  // OK while the engine serves; the error after the model failed or while it is
+  // suspended.
   virtual absl::Status health() const = 0;
   virtual const Model& model() const = 0;
   virtual const EngineOptions& options() const = 0;

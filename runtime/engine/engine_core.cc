@@ -107,9 +107,11 @@ void EngineCore::RunStep() {
   const StepInput input = step_builder_.Build(plan);
   const absl::StatusOr<StepOutput> output = model_->Step(input);
   if (!output.ok()) {
-    health_ = absl::InternalError(absl::StrCat("the model failed in step ",
-                                               num_steps_, ": ",
-                                               output.status().ToString()));
+    health_ = absl::IsUnavailable(output.status())
+                  ? output.status()
+                  : absl::InternalError(
+                        absl::StrCat("the model failed in step ", num_steps_,
+                                     ": ", output.status().ToString()));
     LOG(ERROR) << health_.message();
     EndAll(health_);
     return;
@@ -170,6 +172,11 @@ void EngineCore::Finish(ActiveRequest& request, const absl::Status& status,
 void EngineCore::EndAll(const absl::Status& status) {
   const absl::Time now = clock_();
   while (!requests_.empty()) Finish(*requests_.back(), status, now);
+}
+
+void EngineCore::Recover() {
+  CHECK(requests_.empty());
+  health_ = absl::OkStatus();
 }
 
 int EngineCore::DeliverFinished() {

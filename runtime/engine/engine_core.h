@@ -39,6 +39,9 @@ class EngineCore {
   // Ends all requests with `status`.
   void EndAll(const absl::Status& status);
 
+  // The model works again after it failed. All requests have ended.
+  void Recover();
+
   // Requests that have ended and whose sinks were not told yet.
   absl::Span<const std::unique_ptr<ActiveRequest>> finished() const {
     return finished_;
@@ -50,6 +53,8 @@ class EngineCore {
   bool empty() const { return requests_.empty(); }
   EngineLoad load() const;
   // The error after the model failed; all requests end with it then.
+  // UNAVAILABLE if the model itself said so (its group is broken), else
+  // INTERNAL.
   const absl::Status& health() const { return health_; }
   const Model& model() const { return *model_; }
   const RequestLimits& request_limits() const { return request_limits_; }

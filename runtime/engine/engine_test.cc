@@ -289,6 +289,44 @@ TEST_F(EngineTest, AModelFailureEndsAllAndIsReported) {
   EXPECT_THAT(refusal.ToString(), HasSubstr("lost device"));
 }
 
+TEST_F(EngineTest, SuspensionEndsAllAndRefusesUntilResumed) {
+  Start(SmallModel(4, /*num_sequences=*/1));
+  const auto running = HoldOne();
+  const auto waiting = Submit(MakeRequest("waiting", 4, 8));
+  const absl::Status why = absl::UnavailableError("rank 1 is gone");
+  std::thread suspender([&] { engine_->Suspend(why); });
+  while (Refusal(MakeRequest("held", 4, 4)) != why) std::this_thread::yield();
+  EXPECT_FALSE(waiting->is_done());  // a step is under way
+  gate_.Open();
+  suspender.join();
+  ASSERT_TRUE(running->is_done());
+  ASSERT_TRUE(waiting->is_done());
+  EXPECT_EQ(running->result().status, why);
+  EXPECT_EQ(waiting->result().status, why);
+  EXPECT_EQ(engine_->health(), why);
+  EXPECT_EQ(engine_->load().pages_used, 0);
+
+  engine_->Resume();
+  EXPECT_TRUE(engine_->health().ok());
+  EXPECT_TRUE(Submit(MakeRequest("waiting", 4, 8))->Wait().status.ok());
+}
+
+TEST_F(EngineTest, AModelWhoseGroupBrokeServesAgain) {
+  FakeModelOptions options = SmallModel(4);
+  options.before_step = [](int step, const StepInput&) {
+    return step == 1 ? absl::UnavailableError("rank 1 is gone")
+                     : absl::OkStatus();
+  };
+  Start(options);
+  const auto first = Submit(MakeRequest("first", 4, 8));
+  EXPECT_EQ(first->Wait().status, absl::UnavailableError("rank 1 is gone"));
+  const absl::Status refusal = Refusal(MakeRequest("second", 4, 4));
+  EXPECT_EQ(refusal, absl::UnavailableError("rank 1 is gone"));
+  engine_->Suspend(refusal);
+  engine_->Resume();
+  EXPECT_TRUE(Submit(MakeRequest("second", 4, 8))->Wait().status.ok());
+}
+
 TEST_F(EngineTest, RunsNoStepsWhileIdle) {
   Start(SmallModel(4));
   for (int i = 1; i <= 3; ++i) {

@@ -35,10 +35,6 @@ absl::Status CheckOptions(const GoldenOptions& options) {
     return absl::InvalidArgumentError(absl::StrCat(
         "dtype: expected fp32 or bf16, got \"", options.dtype, "\""));
   }
-  if (options.num_ranks != 1) {
-    return absl::UnimplementedError(
-        absl::StrCat("num_ranks: expected 1, got ", options.num_ranks));
-  }
   return absl::OkStatus();
 }
 
@@ -181,7 +177,7 @@ class GoldenCase {
     TensorRecorder exact_recorder;
     TensorRecorder lower_recorder;
     ASSIGN_OR_RETURN(const auto exact,
-                     ModelRunner::Create(directory_, options_.backend, "fp32",
+                     ModelRunner::Create(directory_, Backend("fp32"),
                                          PrefixPositions::kForward, limits_,
                                          &exact_recorder));
     ASSIGN_OR_RETURN(const auto lower,
@@ -193,8 +189,14 @@ class GoldenCase {
  private:
   absl::StatusOr<std::unique_ptr<ModelRunner>> Load(
       PrefixPositions positions, TensorRecorder* recorder = nullptr) {
-    return ModelRunner::Create(directory_, options_.backend, options_.dtype,
-                               positions, limits_, recorder);
+    return ModelRunner::Create(directory_, Backend(options_.dtype), positions,
+                               limits_, recorder);
+  }
+
+  RunnerBackend Backend(const std::string& dtype) const {
+    return {.name = options_.backend,
+            .dtype = dtype,
+            .num_ranks = options_.num_ranks};
   }
 
   const std::string directory_;

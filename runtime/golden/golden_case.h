@@ -13,7 +13,7 @@ namespace blockserve {
 struct GoldenOptions {
   std::string backend = "cpu";
   std::string dtype = "fp32";  // or "bf16", with wider bounds
-  int num_ranks = 1;           // only 1 so far
+  int num_ranks = 1;           // threads of this process that share the model
 };
 
 struct GoldenResult {

@@ -28,18 +28,24 @@ PaddedTokens WithoutPadding(const PaddedTokens& padded) {
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<ModelRunner>> ModelRunner::Create(
-    const std::string& directory, const std::string& backend,
-    const std::string& dtype, PrefixPositions positions,
-    const RunnerLimits& limits, TensorRecorder* recorder) {
+    const std::string& directory, const RunnerBackend& backend,
+    PrefixPositions positions, const RunnerLimits& limits,
+    TensorRecorder* recorder) {
   std::unique_ptr<ModelRunner> runner(new ModelRunner());
-  BackendOptions backend_options;
-  backend_options.backend = backend;
-  backend_options.dtype = dtype;
-  ASSIGN_OR_RETURN(runner->ops_, CreateBackend(backend_options));
+  InProcessGroupOptions group;
+  group.size = backend.num_ranks;
+  group.create_ops = [&backend] {
+    BackendOptions options;
+    options.backend = backend.name;
+    options.dtype = backend.dtype;
+    // Ranks share the cores.
+    if (backend.num_ranks > 1) options.num_threads = 1;
+    return CreateBackend(options);
+  };
 
   runner->pages_per_sequence_ =
       (limits.max_units_per_sequence + kPageLength - 1) / kPageLength;
-  ModelOptions options;
+  ModelOptions& options = group.model;
   options.prefix_positions = positions;
   options.limits.max_units_per_sequence = limits.max_units_per_sequence;
   options.limits.max_sequences_per_step = limits.max_sequences;
@@ -52,13 +58,13 @@ absl::StatusOr<std::unique_ptr<ModelRunner>> ModelRunner::Create(
       std::max(limits.max_sequences, limits.max_units_per_sequence);
   options.limits.num_pages = limits.max_sequences * runner->pages_per_sequence_;
   if (recorder != nullptr) {
-    options.observer = [recorder](std::string_view name,
-                                  const TensorView& tensor) {
-      recorder->Add(name, tensor);
+    group.observer = [recorder, &num_steps = runner->num_steps_](
+                         int rank, std::string_view name,
+                         const TensorView& tensor) {
+      recorder->Add(rank, num_steps, name, tensor);
     };
   }
-  ASSIGN_OR_RETURN(runner->model_,
-                   LoadModel(directory, options, *runner->ops_));
+  ASSIGN_OR_RETURN(runner->model_, InProcessGroup::Load(directory, group));
   // Pages backwards, so that order of pages and of sequences differ.
   for (int page = options.limits.num_pages - 1; page >= 0; --page) {
     runner->pages_.push_back(page);
@@ -108,6 +114,7 @@ absl::Status ModelRunner::RunStep(absl::Span<Work> work, int num_tokens,
   input.chunks = chunks;
   input.rows = rows;
   input.num_tokens = num_tokens;
+  ++num_steps_;
   ASSIGN_OR_RETURN(const StepOutput output, model_->Step(input));
 
   for (Work& item : work) {

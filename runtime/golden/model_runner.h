@@ -10,9 +10,9 @@
 
 #include "absl/status/statusor.h"
 #include "absl/types/span.h"
-#include "kernels/api/ops.h"
 #include "runtime/golden/golden_layout.h"
 #include "runtime/golden/tensor_recorder.h"
+#include "runtime/group/in_process_group.h"
 #include "runtime/model/model.h"
 
 namespace blockserve {
@@ -21,6 +21,12 @@ namespace blockserve {
 struct RunnerLimits {
   int max_sequences = 1;
   int max_units_per_sequence = 1;
+};
+
+struct RunnerBackend {
+  std::string name;   // "cpu"
+  std::string dtype;  // "fp32" or "bf16"
+  int num_ranks = 1;  // threads of this process
 };
 
 // What one row generated, up to where the reference would stop.
@@ -48,9 +54,9 @@ class ModelRunner {
  public:
   // `recorder`, if any, must outlive the runner; it then sees every step.
   static absl::StatusOr<std::unique_ptr<ModelRunner>> Create(
-      const std::string& directory, const std::string& backend,
-      const std::string& dtype, PrefixPositions positions,
-      const RunnerLimits& limits, TensorRecorder* recorder = nullptr);
+      const std::string& directory, const RunnerBackend& backend,
+      PrefixPositions positions, const RunnerLimits& limits,
+      TensorRecorder* recorder = nullptr);
 
   const ModelConfig& config() const { return model_->config(); }
 
@@ -112,8 +118,8 @@ class ModelRunner {
   DecodeRow ForcedRow(absl::Span<const int32_t> ids,
                       absl::Span<const uint8_t> mask) const;
 
-  std::unique_ptr<Ops> ops_;
-  std::unique_ptr<Model> model_;
+  std::unique_ptr<InProcessGroup> model_;
+  int64_t num_steps_ = 0;
   int pages_per_sequence_ = 0;
   std::vector<int32_t> pages_;  // of all sequences
 };

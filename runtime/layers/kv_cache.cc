@@ -13,6 +13,8 @@ absl::StatusOr<PagedKvCache> PagedKvCache::Create(int num_layers, int num_heads,
   cache.num_heads_ = num_heads;
   cache.head_dim_ = head_dim;
   cache.num_pages_ = num_pages;
+  // A rank of a group may have no heads.
+  if (num_heads == 0) return cache;
   const size_t layer_bytes =
       static_cast<size_t>(num_pages) * ops.KvPageBytes(num_heads, head_dim);
   for (int layer = 0; layer < num_layers; ++layer) {

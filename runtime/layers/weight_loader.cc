@@ -85,12 +85,57 @@ absl::StatusOr<Dense> WeightLoader::LoadDenseWithoutBias(
   return dense;
 }
 
+absl::StatusOr<Dense> WeightLoader::LoadColumnParallel(
+    const std::string& prefix, int64_t out_dim, int64_t in_dim, Range rows) {
+  const std::string name = absl::StrCat(prefix, ".weight");
+  const std::string bias_name = absl::StrCat(prefix, ".bias");
+  RETURN_IF_ERROR(ExpectElements(name, out_dim * in_dim));
+  RETURN_IF_ERROR(ExpectElements(bias_name, out_dim));
+  std::vector<float> weight(static_cast<size_t>(rows.size() * in_dim));
+  RETURN_IF_ERROR(checkpoint_.ReadSlice(name, out_dim, in_dim, rows,
+                                        {0, in_dim}, absl::MakeSpan(weight)));
+  std::vector<float> bias(static_cast<size_t>(out_dim));
+  RETURN_IF_ERROR(checkpoint_.Read(bias_name, {out_dim}, absl::MakeSpan(bias)));
+  Dense dense;
+  ASSIGN_OR_RETURN(dense.weight, PackMatrix(weight, rows.size(), in_dim));
+  ASSIGN_OR_RETURN(dense.bias, UploadVector(absl::MakeConstSpan(bias).subspan(
+                                   rows.begin, rows.size())));
+  return dense;
+}
+
+absl::StatusOr<Dense> WeightLoader::LoadRowParallel(const std::string& prefix,
+                                                    int64_t out_dim,
+                                                    int64_t in_dim,
+                                                    Range columns,
+                                                    bool has_bias) {
+  const std::string name = absl::StrCat(prefix, ".weight");
+  const std::string bias_name = absl::StrCat(prefix, ".bias");
+  RETURN_IF_ERROR(ExpectElements(name, out_dim * in_dim));
+  std::vector<float> weight(static_cast<size_t>(out_dim * columns.size()));
+  RETURN_IF_ERROR(checkpoint_.ReadSlice(name, out_dim, in_dim, {0, out_dim},
+                                        columns, absl::MakeSpan(weight)));
+  Dense dense;
+  ASSIGN_OR_RETURN(dense.weight, PackMatrix(weight, out_dim, columns.size()));
+  if (has_bias) {
+    ASSIGN_OR_RETURN(dense.bias, LoadVector(bias_name, out_dim));
+  } else {
+    RETURN_IF_ERROR(ExpectElements(bias_name, out_dim));
+    checkpoint_.MarkUnused(bias_name);
+  }
+  return dense;
+}
+
+void WeightLoader::MarkDenseUnused(const std::string& prefix) {
+  checkpoint_.MarkUnused(absl::StrCat(prefix, ".weight"));
+  checkpoint_.MarkUnused(absl::StrCat(prefix, ".bias"));
+}
+
 absl::StatusOr<Dense> WeightLoader::LoadInterleavedHeads(
     absl::Span<const std::string> prefixes, bool has_bias, int64_t num_heads,
-    int64_t head_dim, int64_t in_dim) {
+    int64_t head_dim, int64_t in_dim, Range heads) {
   const int64_t num_parts = static_cast<int64_t>(prefixes.size());
   const int64_t part_dim = num_heads * head_dim;
-  const int64_t out_dim = num_parts * part_dim;
+  const int64_t out_dim = num_parts * heads.size() * head_dim;
   RETURN_IF_ERROR(ExpectElements(absl::StrCat(prefixes.front(), ".weight"),
                                  part_dim * in_dim));
   std::vector<float> weight(static_cast<size_t>(out_dim * in_dim));
@@ -102,8 +147,8 @@ absl::StatusOr<Dense> WeightLoader::LoadInterleavedHeads(
                                        {part_dim}, absl::MakeSpan(part_bias)));
     }
     const std::string name = absl::StrCat(prefixes[part], ".weight");
-    for (int64_t head = 0; head < num_heads; ++head) {
-      const int64_t row = (head * num_parts + part) * head_dim;
+    for (int64_t head = heads.begin; head < heads.end; ++head) {
+      const int64_t row = ((head - heads.begin) * num_parts + part) * head_dim;
       const Range rows{head * head_dim, (head + 1) * head_dim};
       RETURN_IF_ERROR(checkpoint_.ReadSlice(
           name, part_dim, in_dim, rows, {0, in_dim},

@@ -53,12 +53,30 @@ class WeightLoader {
                                   int64_t in_dim);
   absl::StatusOr<Dense> LoadDenseWithoutBias(const std::string& prefix,
                                              int64_t out_dim, int64_t in_dim);
+  // One rank's part of a LoadDense, nothing else of the matrix being read: the
+  // outputs `rows`, or what the inputs `columns` give to all outputs. The bias
+  // of the latter is added once in a group: by the rank that `has_bias`.
+  absl::StatusOr<Dense> LoadColumnParallel(const std::string& prefix,
+                                           int64_t out_dim, int64_t in_dim,
+                                           Range rows);
+  absl::StatusOr<Dense> LoadRowParallel(const std::string& prefix,
+                                        int64_t out_dim, int64_t in_dim,
+                                        Range columns, bool has_bias);
+  // What other ranks load and this one has no part of.
+  void MarkDenseUnused(const std::string& prefix);
   // Projections stored one by one (`prefixes`, each [num_heads * head_dim,
   // in_dim]) as one whose rows are [num_heads, prefixes.size(), head_dim]: the
-  // layout that attention reads (kernels/api/attention_args.h).
+  // layout that attention reads (kernels/api/attention_args.h). Nothing but
+  // `heads` is kept, and of the weights read.
   absl::StatusOr<Dense> LoadInterleavedHeads(
       absl::Span<const std::string> prefixes, bool has_bias, int64_t num_heads,
-      int64_t head_dim, int64_t in_dim);
+      int64_t head_dim, int64_t in_dim, Range heads);
+  absl::StatusOr<Dense> LoadInterleavedHeads(
+      absl::Span<const std::string> prefixes, bool has_bias, int64_t num_heads,
+      int64_t head_dim, int64_t in_dim) {
+    return LoadInterleavedHeads(prefixes, has_bias, num_heads, head_dim, in_dim,
+                                {0, num_heads});
+  }
   // For the caller to rearrange; what is packed from it must not be counted
   // again (MatrixOptions::tied).
   absl::StatusOr<std::vector<float>> LoadOnHost(

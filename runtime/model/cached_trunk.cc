@@ -13,25 +13,31 @@ namespace blockserve {
 
 CachedTrunk::CachedTrunk(const TrunkConfig& config, const std::string& prefix,
                          const ModelLimits& limits, int tokens_per_unit,
-                         const TrunkContext& context, StepMetadata& metadata)
+                         const RankGroup& group, const TrunkContext& context,
+                         StepMetadata& metadata)
     : config_(config),
       prefix_(prefix),
+      group_(group),
       context_(context),
       batch_(limits, tokens_per_unit, config.window_size, metadata) {}
 
 absl::StatusOr<std::unique_ptr<CachedTrunk>> CachedTrunk::Load(
     const TrunkConfig& config, const std::string& prefix,
-    const ModelLimits& limits, int tokens_per_unit, const TrunkContext& context,
-    WeightLoader& loader, StepMetadata& metadata, ScratchAllocator& scratch) {
+    const ModelLimits& limits, int tokens_per_unit, const RankGroup& group,
+    const TrunkContext& context, WeightLoader& loader, StepMetadata& metadata,
+    ScratchAllocator& scratch) {
   Ops& ops = context.ops;
   std::unique_ptr<CachedTrunk> trunk(new CachedTrunk(
-      config, prefix, limits, tokens_per_unit, context, metadata));
-  ASSIGN_OR_RETURN(trunk->trunk_,
-                   LoadPreNormTrunk(config, prefix, context, loader));
+      config, prefix, limits, tokens_per_unit, group, context, metadata));
   ASSIGN_OR_RETURN(
-      PagedKvCache cache,
-      PagedKvCache::Create(config.num_layers, config.num_heads, config.head_dim,
-                           limits.num_pages, ops));
+      trunk->trunk_,
+      LoadShardedPreNormTrunk(config, prefix, context, group,
+                              limits.max_units_per_step, loader, scratch));
+  ASSIGN_OR_RETURN(PagedKvCache cache,
+                   PagedKvCache::Create(
+                       config.num_layers,
+                       static_cast<int>(group.HeadsOf(config.num_heads).size()),
+                       config.head_dim, limits.num_pages, ops));
   ASSIGN_OR_RETURN(
       RotaryTable rotary,
       RotaryTable::Create(limits.max_units_per_sequence, config.rotary_dim(),
@@ -58,15 +64,22 @@ absl::StatusOr<std::unique_ptr<CachedTrunk>> CachedTrunk::Load(
 }
 
 ActivationLimits CachedTrunk::ActivationLimitsOf(const TrunkConfig& config,
-                                                 const ModelLimits& limits) {
-  return {.rows = limits.max_units_per_step,
-          .hidden_dim = config.hidden_dim,
-          .attention_dim = int64_t{config.num_heads} * config.head_dim,
-          .ffn_dim = config.ffn_dim};
+                                                 const ModelLimits& limits,
+                                                 const RankGroup& group) {
+  return {
+      .rows = limits.max_units_per_step,
+      .hidden_dim = config.hidden_dim,
+      .attention_dim = group.HeadsOf(config.num_heads).size() * config.head_dim,
+      .ffn_dim = group.FfnColumnsOf(config.ffn_dim).size()};
 }
 
-size_t CachedTrunk::KvBytesPerPage(const TrunkConfig& config, const Ops& ops) {
-  return config.num_layers * ops.KvPageBytes(config.num_heads, config.head_dim);
+size_t CachedTrunk::KvBytesPerPage(const TrunkConfig& config,
+                                   const RankGroup& group, const Ops& ops) {
+  const auto num_heads =
+      static_cast<int>(group.HeadsOf(config.num_heads).size());
+  return num_heads == 0
+             ? 0
+             : config.num_layers * ops.KvPageBytes(num_heads, config.head_dim);
 }
 
 int CachedTrunk::MaxPositions(const TrunkConfig& config) {
@@ -85,17 +98,20 @@ TensorView CachedTrunk::Run() {
   if (context_.observer.enabled()) return RunObserved(paged);
 
   const TensorView output = output_.View(
-      context_.ops.dtype(), {batch_.num_outputs(), config_.hidden_dim});
+      context_.ops.dtype(),
+      {group_.RowsOf(batch_.num_outputs()).size(), config_.hidden_dim});
   trunk_->Run({.residual = residual(),
                .position_ids = paged.positions,
                .attention = attention_.get(),
                .outputs_only = batch_.num_outputs() < batch_.num_units(),
+               .deal_outputs = true,
                .output = output,
                .float_output = TensorView()});
   return output;
 }
 
-// As Run, but computes the outputs of all units, and shows those wanted.
+// As Run, but computes the outputs of all units on every rank, and shows those
+// wanted.
 TensorView CachedTrunk::RunObserved(const PagedPass& paged) {
   Ops& ops = context_.ops;
   const int64_t dim = config_.hidden_dim;
@@ -115,7 +131,8 @@ TensorView CachedTrunk::RunObserved(const PagedPass& paged) {
       float_output_.View(DType::kFloat32, {num_outputs, dim});
   ops.GatherRows(all_float, paged.output_rows, shown);
   context_.observer.Show(absl::StrCat(prefix_, "output"), shown);
-  return output;
+  const ShardRange own = group_.RowsOf(num_outputs);
+  return output.Rows(own.begin, own.end);
 }
 
 }  // namespace blockserve

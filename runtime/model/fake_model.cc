@@ -68,7 +68,8 @@ absl::StatusOr<StepOutput> FakeModel::Step(const StepInput& input) {
   }
   ++num_steps_;
   if (!status.ok()) {
-    is_broken_ = true;
+    // A model whose group broke may be used again.
+    is_broken_ = !absl::IsUnavailable(status);
     return status;
   }
   contexts_.clear();

@@ -47,8 +47,9 @@ absl::StatusOr<std::unique_ptr<Model>> LoadModel(
   return absl::UnimplementedError("this family of models is not served");
 }
 
-size_t KvBytesPerPage(const ModelConfig& config, const Ops& ops) {
-  return CachedTrunk::KvBytesPerPage(config.cached_trunk(), ops);
+size_t KvBytesPerPage(const ModelConfig& config, const RankGroup& group,
+                      const Ops& ops) {
+  return CachedTrunk::KvBytesPerPage(config.cached_trunk(), group, ops);
 }
 
 }  // namespace blockserve

@@ -68,7 +68,7 @@ TEST_F(LoadModelTest, ReportsPartsAndSizes) {
   }
   EXPECT_GT((*model)->scratch_bytes(), 0u);
   EXPECT_EQ((*model)->kv_bytes_per_page(),
-            KvBytesPerPage((*model)->config(), *ops_));
+            KvBytesPerPage((*model)->config(), kRankAlone, *ops_));
   EXPECT_EQ((*model)->kv_bytes_per_page(), 2 * ops_->KvPageBytes(2, 16));
 }
 

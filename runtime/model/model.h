@@ -15,6 +15,7 @@
 #include "kernels/api/ops.h"
 #include "kernels/api/sample_args.h"
 #include "kernels/api/tensor_view.h"
+#include "parallel/api/rank_group.h"
 #include "runtime/config/model_config.h"
 
 namespace blockserve {
@@ -82,6 +83,9 @@ enum class PrefixPositions { kForward, kReferenceGenerate };
 struct ModelOptions {
   ModelLimits limits;
   PrefixPositions prefix_positions = PrefixPositions::kForward;
+  // The group of ranks that hold the model together, each its part; must
+  // outlive the model. Null: one rank alone.
+  const RankGroup* group = nullptr;
   // Tests only: sees named intermediate tensors ("embedder.output",
   // "block_decoder.layer_input.0", ...; model/observed_tensors.md).
   std::function<void(std::string_view, const TensorView&)> observer;
@@ -93,9 +97,11 @@ struct PartSize {
   int64_t num_bytes = 0;  // as held in memory
 };
 
-// Owns weights, KV cache and scratch. Used by one thread at a time; a step
-// allocates nothing. After a Status that is not INVALID_ARGUMENT the model is
-// unusable.
+// Owns weights, KV cache and scratch, in a group of ranks those of one rank.
+// Used by one thread at a time; a step allocates nothing. After a Status that
+// is not INVALID_ARGUMENT the model is unusable, unless a collective failed:
+// then it may be used again with another communicator, the cache holding
+// nothing.
 class Model {
  public:
   virtual ~Model() = default;
@@ -105,7 +111,8 @@ class Model {
   int tokens_per_step() const { return config().tokens_per_step(); }
 
   // Runs the chunks through the embedder and the cached trunk, then writes the
-  // unit after every requested output. INVALID_ARGUMENT if the input exceeds
+  // unit after every requested output. All ranks of a group must take the same
+  // steps; each returns all rows. INVALID_ARGUMENT if the input exceeds
   // the limits or an id is outside the vocabulary; nothing has changed then.
   virtual absl::StatusOr<StepOutput> Step(const StepInput& input) = 0;
 
@@ -115,6 +122,12 @@ class Model {
   virtual size_t scratch_bytes() const = 0;      // all else but weights
 };
 
+// What a rank that is no member of a group belongs to.
+inline constexpr RankGroup kRankAlone;
+inline const RankGroup& GroupOf(const ModelOptions& options) {
+  return options.group == nullptr ? kRankAlone : *options.group;
+}
+
 // Loads the checkpoint in `directory` into `ops`, which must outlive the model.
 // Errors as ReadModelConfig and Checkpoint, RESOURCE_EXHAUSTED without memory.
 // `progress` (optional) gets (bytes read, bytes in all).
@@ -122,8 +135,9 @@ absl::StatusOr<std::unique_ptr<Model>> LoadModel(
     const std::string& directory, const ModelOptions& options, Ops& ops,
     std::function<void(int64_t, int64_t)> progress = nullptr);
 
-// KV bytes of one page for sizing the pool before loading.
-size_t KvBytesPerPage(const ModelConfig& config, const Ops& ops);
+// KV bytes of one page on this rank, for sizing the pool before loading.
+size_t KvBytesPerPage(const ModelConfig& config, const RankGroup& group,
+                      const Ops& ops);
 
 }  // namespace blockserve
 

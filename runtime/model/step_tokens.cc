@@ -1,16 +1,19 @@
 #include "runtime/model/step_tokens.h"
 
 #include <algorithm>
+#include <array>
 
 #include "runtime/base/status_macros.h"
 
 namespace blockserve {
 
 StepTokens::StepTokens(const ModelLimits& limits, int tokens_per_step,
-                       int vocab_size, const Observer& observer,
-                       StepMetadata& metadata, Ops& ops)
+                       int vocab_size, const RankGroup& group,
+                       const Observer& observer, StepMetadata& metadata,
+                       Ops& ops)
     : tokens_per_step_(tokens_per_step),
       vocab_size_(vocab_size),
+      group_(group),
       observer_(observer),
       metadata_(metadata),
       ops_(ops),
@@ -27,10 +30,11 @@ StepTokens::StepTokens(const ModelLimits& limits, int tokens_per_step,
 
 absl::StatusOr<std::unique_ptr<StepTokens>> StepTokens::Create(
     const ModelLimits& limits, int tokens_per_step, int vocab_size,
-    const Observer& observer, StepMetadata& metadata,
+    const RankGroup& group, const Observer& observer, StepMetadata& metadata,
     ScratchAllocator& scratch) {
-  std::unique_ptr<StepTokens> tokens(new StepTokens(
-      limits, tokens_per_step, vocab_size, observer, metadata, scratch.ops()));
+  std::unique_ptr<StepTokens> tokens(new StepTokens(limits, tokens_per_step,
+                                                    vocab_size, group, observer,
+                                                    metadata, scratch.ops()));
   const size_t num_tokens = tokens->host_tokens_.size();
   ASSIGN_OR_RETURN(tokens->logprobs_,
                    scratch.Allocate(num_tokens * sizeof(float)));
@@ -48,20 +52,40 @@ absl::StatusOr<std::unique_ptr<StepTokens>> StepTokens::Create(
 }
 
 void StepTokens::Fill(absl::Span<const DecodeRow> rows) {
+  num_all_rows_ = static_cast<int>(rows.size());
+  own_ = group_.RowsOf(num_all_rows_);
   rows_.clear();
   wants_alternatives_ = false;
   const absl::Span<int32_t> tokens = metadata_.Int32(forced_tokens_);
   std::fill_n(tokens.begin(), rows.size() * tokens_per_step_, 0);
-  for (const DecodeRow& row : rows) {
-    std::copy_n(row.forced_tokens.begin(), row.sampling.num_forced,
-                tokens.begin() + rows_.size() * tokens_per_step_);
+  for (int64_t i = 0; i < num_all_rows_; ++i) {
+    const DecodeRow& row = rows[i];
     wants_alternatives_ |= row.sampling.num_logprobs > 0;
+    if (i < own_.begin || i >= own_.end) continue;
+    std::copy_n(row.forced_tokens.begin(), row.sampling.num_forced,
+                tokens.begin() + i * tokens_per_step_);
     rows_.push_back(row.sampling);
   }
 }
 
+TensorView StepTokens::all_tokens() const {
+  return metadata_.DeviceInt32(forced_tokens_,
+                               {num_all_rows_, tokens_per_step_});
+}
+TensorView StepTokens::all_logprobs() const {
+  return logprobs_.View(DType::kFloat32, {num_all_rows_, tokens_per_step_});
+}
+TensorView StepTokens::all_top_ids() const {
+  return top_ids_.View(DType::kInt32,
+                       {num_all_rows_, tokens_per_step_, kMaxLogprobs});
+}
+TensorView StepTokens::all_top_logprobs() const {
+  return top_logprobs_.View(DType::kFloat32,
+                            {num_all_rows_, tokens_per_step_, kMaxLogprobs});
+}
+
 TensorView StepTokens::tokens() const {
-  return metadata_.DeviceInt32(forced_tokens_, {num_rows(), tokens_per_step_});
+  return all_tokens().Rows(own_.begin, own_.end);
 }
 
 TensorView StepTokens::column(int offset) const {
@@ -76,11 +100,9 @@ void StepTokens::Sample(const TensorView& input, const Matrix& head,
   args.rows = rows_;
   args.offset = offset;
   args.tokens = tokens();
-  args.logprobs = logprobs_.View(DType::kFloat32, {num_rows, tokens_per_step_});
-  args.top_ids =
-      top_ids_.View(DType::kInt32, {num_rows, tokens_per_step_, kMaxLogprobs});
-  args.top_logprobs = top_logprobs_.View(
-      DType::kFloat32, {num_rows, tokens_per_step_, kMaxLogprobs});
+  args.logprobs = all_logprobs().Rows(own_.begin, own_.end);
+  args.top_ids = all_top_ids().Rows(own_.begin, own_.end);
+  args.top_logprobs = all_top_logprobs().Rows(own_.begin, own_.end);
   if (observer_.enabled()) {
     args.logits = logits_.View(DType::kFloat32, {num_rows, vocab_size_});
   }
@@ -89,8 +111,15 @@ void StepTokens::Sample(const TensorView& input, const Matrix& head,
 }
 
 void StepTokens::ReadBack() {
-  const size_t num_tokens = rows_.size() * tokens_per_step_;
-  ops_.CopyToHost(tokens().data(), host_tokens_.data(),
+  if (!group_.is_alone()) {
+    const std::array<TensorView, 4> arrays = {
+        all_tokens(), all_logprobs(), all_top_ids(), all_top_logprobs()};
+    group_.communicator->AllGather(
+        absl::MakeConstSpan(arrays).first(wants_alternatives_ ? 4 : 2));
+  }
+  const size_t num_tokens =
+      static_cast<size_t>(num_all_rows_) * tokens_per_step_;
+  ops_.CopyToHost(all_tokens().data(), host_tokens_.data(),
                   num_tokens * sizeof(int32_t));
   ops_.CopyToHost(logprobs_.data(), host_logprobs_.data(),
                   num_tokens * sizeof(float));
@@ -102,7 +131,8 @@ void StepTokens::ReadBack() {
 }
 
 StepOutput StepTokens::output() const {
-  const size_t num_tokens = rows_.size() * tokens_per_step_;
+  const size_t num_tokens =
+      static_cast<size_t>(num_all_rows_) * tokens_per_step_;
   StepOutput output;
   output.tokens = absl::MakeConstSpan(host_tokens_).first(num_tokens);
   output.logprobs = absl::MakeConstSpan(host_logprobs_).first(num_tokens);

@@ -12,6 +12,7 @@
 #include "kernels/api/ops.h"
 #include "kernels/api/sample_args.h"
 #include "kernels/api/tensor_view.h"
+#include "parallel/api/rank_group.h"
 #include "runtime/layers/observer.h"
 #include "runtime/layers/scratch_allocator.h"
 #include "runtime/layers/step_metadata.h"
@@ -27,13 +28,15 @@ class StepTokens {
   // `observer`, which is shown "logits" of `vocab_size`.
   static absl::StatusOr<std::unique_ptr<StepTokens>> Create(
       const ModelLimits& limits, int tokens_per_step, int vocab_size,
-      const Observer& observer, StepMetadata& metadata,
+      const RankGroup& group, const Observer& observer, StepMetadata& metadata,
       ScratchAllocator& scratch);
 
-  // Takes over sampling states and forced tokens; the rows have been validated
-  // and what they borrow lives until the step ends.
+  // Takes over sampling states and forced tokens of this rank's part of the
+  // rows; they have been validated, and what they borrow lives until the step
+  // ends.
   void Fill(absl::Span<const DecodeRow> rows);
 
+  // This rank's.
   int num_rows() const { return static_cast<int>(rows_.size()); }
   // int32 [num_rows, tokens_per_step] on the device: forced tokens, and those
   // sampled so far.
@@ -44,21 +47,33 @@ class StepTokens {
   // Writes column `offset`.  input: T [num_rows, dim]
   void Sample(const TensorView& input, const Matrix& head, int offset);
 
-  // Enqueues the copy to the host.
+  // Enqueues the exchange of rows with the other ranks, one collective, and the
+  // copy to the host.
   void ReadBack();
-  // Good after ReadBack and Ops::Synchronize, until the next Fill.
+  // All ranks' rows. Good after ReadBack and Ops::Synchronize, until the next
+  // Fill.
   StepOutput output() const;
 
  private:
   StepTokens(const ModelLimits& limits, int tokens_per_step, int vocab_size,
-             const Observer& observer, StepMetadata& metadata, Ops& ops);
+             const RankGroup& group, const Observer& observer,
+             StepMetadata& metadata, Ops& ops);
+
+  // Of all ranks' rows.
+  TensorView all_tokens() const;
+  TensorView all_logprobs() const;
+  TensorView all_top_ids() const;
+  TensorView all_top_logprobs() const;
 
   const int tokens_per_step_;
   const int vocab_size_;
+  const RankGroup& group_;
   const Observer& observer_;
   StepMetadata& metadata_;
   Ops& ops_;
   const StepMetadata::Array forced_tokens_;
+  int num_all_rows_ = 0;
+  ShardRange own_;  // of them, this rank's
   std::vector<SampleRow> rows_;
   bool wants_alternatives_ = false;
 

@@ -66,9 +66,12 @@ int ExitCodeFor(const absl::Status& status) {
       return kExitOk;
     case absl::StatusCode::kUnavailable:
       return kExitPortInUse;
+    case absl::StatusCode::kAborted:
+      return kExitGroupBroken;
     case absl::StatusCode::kInvalidArgument:
     case absl::StatusCode::kNotFound:
     case absl::StatusCode::kPermissionDenied:
+    case absl::StatusCode::kUnauthenticated:
     case absl::StatusCode::kFailedPrecondition:
     case absl::StatusCode::kOutOfRange:
     case absl::StatusCode::kUnimplemented:

@@ -38,7 +38,7 @@ absl::string_view ErrorReason(const absl::Status& status, RequestPhase phase,
     case absl::StatusCode::kResourceExhausted:
       return "QUEUE_FULL";
     case absl::StatusCode::kUnavailable:
-      return is_healthy ? "DRAINING" : "ENGINE_ERROR";
+      return is_healthy ? "DRAINING" : "WORKER_LOST";
     case absl::StatusCode::kDeadlineExceeded:
       return phase == RequestPhase::kWaiting ? "QUEUE_TIMEOUT"
                                              : "GENERATION_TIMEOUT";

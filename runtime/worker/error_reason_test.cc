@@ -23,7 +23,7 @@ TEST(ErrorReasonTest, NamesEveryEnd) {
   EXPECT_EQ(Reason(absl::InternalError("")), "ENGINE_ERROR");
   EXPECT_EQ(ErrorReason(absl::UnavailableError(""), RequestPhase::kDecode,
                         /*exceeds_context=*/false, /*is_healthy=*/false),
-            "ENGINE_ERROR");
+            "WORKER_LOST");
 }
 
 TEST(ErrorReasonTest, TellsWhereTheDeadlinePassed) {

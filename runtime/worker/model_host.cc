@@ -1,5 +1,7 @@
 #include "runtime/worker/model_host.h"
 
+#include <glog/logging.h>
+
 #include <algorithm>
 #include <optional>
 #include <utility>
@@ -38,30 +40,33 @@ KvCacheNeeds NeedsOf(const ModelConfig& config, const ModelHostOptions& options,
           .bytes_per_page = static_cast<int64_t>(page_bytes)};
 }
 
-absl::StatusOr<ModelOptions> ModelOptionsFor(const ModelHostOptions& options,
-                                             const KvCacheNeeds& needs) {
+// Of a rank without heads a page takes no memory.
+absl::StatusOr<int> AffordablePages(const ModelHostOptions& options,
+                                    const KvCacheNeeds& needs) {
   std::optional<int64_t> requested_bytes;
   if (options.kv_cache_bytes > 0) requested_bytes = options.kv_cache_bytes;
   ASSIGN_OR_RETURN(const int64_t available_bytes,
                    MemoryForKvCache(options.model));
   ASSIGN_OR_RETURN(const KvCachePlan plan,
                    PlanKvCache(needs, requested_bytes, available_bytes));
-  ModelOptions model_options;
-  model_options.prefix_positions = options.prefix_positions;
-  ModelLimits& limits = model_options.limits;
+  return plan.num_pages;
+}
+
+ModelLimits LimitsFor(const ModelHostOptions& options,
+                      const KvCacheNeeds& needs, int num_pages) {
+  ModelLimits limits;
   limits.max_rows_per_step = options.max_batch_size;
   limits.max_sequences_per_step = options.max_batch_size;
   // A full batch leaves room for prompts.
   limits.max_units_per_step =
       options.max_batch_size + options.max_prefill_units;
   limits.max_units_per_sequence = needs.MaxUnits();
-  limits.num_pages = plan.num_pages;
-  return model_options;
+  limits.num_pages = num_pages;
+  return limits;
 }
 
 ModelReport MakeReport(const Model& model, const Ops& ops,
-                       const ModelHostOptions& options,
-                       const KvCacheNeeds& needs) {
+                       const RankSetup& setup) {
   ModelReport report;
   const ModelConfig& config = model.config();
   report.family =
@@ -78,40 +83,30 @@ ModelReport MakeReport(const Model& model, const Ops& ops,
   report.num_pages = model.limits().num_pages;
   report.page_bytes = static_cast<int64_t>(model.kv_bytes_per_page());
   report.scratch_bytes = static_cast<int64_t>(model.scratch_bytes());
-  report.max_batch_size = options.max_batch_size;
-  report.max_context = options.max_context;
+  report.max_batch_size = setup.limits.max_rows_per_step;
+  report.max_context = setup.max_context;
+  const KvCacheNeeds needs = {.tokens_per_unit = config.tokens_per_step()};
   for (const int share : {1, 2, 4, 8}) {
-    const int num_tokens = std::max(1, options.max_context / share);
+    const int num_tokens = std::max(1, setup.max_context / share);
     report.capacity.emplace_back(num_tokens,
                                  report.num_pages / needs.PagesFor(num_tokens));
   }
   return report;
 }
 
-// One step over one unit, so that what a backend makes on first use (oneDNN's
-// primitives: some 0.3 s) is there before the first request. The page it writes
-// to belongs to nobody yet.
-absl::Status WarmUp(Model& model) {
-  const std::vector<int32_t> tokens(model.tokens_per_step(), 0);
-  const std::vector<int32_t> pages = {0};
-  SequenceChunk chunk;
-  chunk.tokens = tokens;
-  chunk.pages = pages;
-  chunk.num_outputs = 1;
-  const DecodeRow row;  // greedy
-  return model
-      .Step({.chunks = absl::MakeConstSpan(&chunk, 1),
-             .rows = absl::MakeConstSpan(&row, 1),
-             .num_tokens = model.tokens_per_step()})
-      .status();
-}
-
 }  // namespace
 
 std::string ModelReport::ToText() const {
-  std::string text = absl::StrFormat(
-      "model      %s, %.2f M parameters, %.1f MiB in memory as %s\n", family,
-      static_cast<double>(num_parameters) * 1e-6, MiB(weight_bytes), dtype);
+  std::string text;
+  if (world_size > 1) {
+    absl::StrAppendFormat(&text,
+                          "rank       %d of %d: sizes are of this rank\n", rank,
+                          world_size);
+  }
+  absl::StrAppendFormat(
+      &text, "model      %s, %.2f M parameters, %.1f MiB in memory as %s\n",
+      family, static_cast<double>(num_parameters) * 1e-6, MiB(weight_bytes),
+      dtype);
   for (const PartSize& part : parts) {
     absl::StrAppendFormat(&text, "  %-20s %10.3f M  %9.1f MiB\n", part.name,
                           static_cast<double>(part.num_parameters) * 1e-6,
@@ -131,37 +126,84 @@ std::string ModelReport::ToText() const {
   absl::StrAppendFormat(&text, "; %d run at once\n", max_batch_size);
   absl::StrAppendFormat(&text, "scratch    %.1f MiB for %d running sequences\n",
                         MiB(scratch_bytes), max_batch_size);
-  absl::StrAppendFormat(&text, "loaded in  %s",
-                        absl::FormatDuration(load_time));
+  absl::StrAppendFormat(&text, "loaded in  %s, %.1f of %.1f MiB read",
+                        absl::FormatDuration(load_time), MiB(bytes_read),
+                        MiB(bytes_stored));
   return text;
 }
 
-absl::StatusOr<HostedModel> HostModel(
-    const ModelHostOptions& options, EngineObserver observer,
-    std::function<void(int64_t, int64_t)> progress) {
-  const absl::Time start = MonotonicNow();
-  HostedModel hosted;
+absl::StatusOr<std::unique_ptr<ModelHost>> ModelHost::Prepare(
+    const ModelHostOptions& options, const RankGroup& group) {
   ASSIGN_OR_RETURN(const ModelConfig config, ReadModelConfig(options.model));
-  ASSIGN_OR_RETURN(hosted.ops, CreateBackend(options.backend));
-
+  std::unique_ptr<ModelHost> host(new ModelHost(options, group, config));
+  ASSIGN_OR_RETURN(host->ops_, CreateBackend(options.backend));
   const KvCacheNeeds needs =
-      NeedsOf(config, options, KvBytesPerPage(config, *hosted.ops));
-  ASSIGN_OR_RETURN(const ModelOptions model_options,
-                   ModelOptionsFor(options, needs));
-  ASSIGN_OR_RETURN(std::unique_ptr<Model> model,
-                   LoadModel(options.model, model_options, *hosted.ops,
-                             std::move(progress)));
-  RETURN_IF_ERROR(WarmUp(*model));
-  hosted.report = MakeReport(*model, *hosted.ops, options, needs);
-  hosted.report.load_time = MonotonicNow() - start;
+      NeedsOf(config, options,
+              std::max<size_t>(1, KvBytesPerPage(config, group, *host->ops_)));
+  ASSIGN_OR_RETURN(const int num_pages, AffordablePages(options, needs));
+  host->offer_ = {
+      .backend = std::string(host->ops_->name()),
+      .dtype = std::string(NameOf(host->ops_->dtype())),
+      .limits = LimitsFor(options, needs, num_pages),
+      .prefix_positions = options.prefix_positions == PrefixPositions::kForward
+                              ? "forward"
+                              : "reference_generate",
+      .max_context = options.max_context};
+  return host;
+}
 
-  EngineOptions engine_options;
-  engine_options.max_context_tokens = options.max_context;
-  engine_options.max_waiting_requests = options.max_waiting_requests;
-  engine_options.max_waiting_prompt_tokens = options.max_waiting_prompt_tokens;
-  hosted.engine =
-      Engine::Create(std::move(model), engine_options, std::move(observer));
-  return hosted;
+RankSetup ModelHost::Offer() const { return offer_; }
+
+absl::Status ModelHost::Load(const RankSetup& agreed,
+                             std::function<void(int64_t, int64_t)> progress) {
+  CHECK(!is_loaded());
+  const absl::Time start = MonotonicNow();
+  ModelOptions options;
+  options.group = &group_;
+  options.limits = agreed.limits;
+  options.prefix_positions = agreed.prefix_positions == "forward"
+                                 ? PrefixPositions::kForward
+                                 : PrefixPositions::kReferenceGenerate;
+  int64_t bytes_read = 0;
+  int64_t bytes_stored = 0;
+  ASSIGN_OR_RETURN(model_, LoadModel(options_.model, options, *ops_,
+                                     [&](int64_t read, int64_t stored) {
+                                       bytes_read = read;
+                                       bytes_stored = stored;
+                                       if (progress) progress(read, stored);
+                                     }));
+  offer_ = agreed;
+  offer_.is_loaded = true;
+  report_ = MakeReport(*model_, *ops_, agreed);
+  report_.rank = group_.rank;
+  report_.world_size = group_.size;
+  report_.bytes_read = bytes_read;
+  report_.bytes_stored = bytes_stored;
+  report_.load_time = MonotonicNow() - start;
+  return absl::OkStatus();
+}
+
+absl::Status ModelHost::WarmUp() {
+  const std::vector<int32_t> tokens(model_->tokens_per_step(), 0);
+  const std::vector<int32_t> pages = {0};
+  SequenceChunk chunk;
+  chunk.tokens = tokens;
+  chunk.pages = pages;
+  chunk.num_outputs = 1;
+  const DecodeRow row;  // greedy
+  return model_
+      ->Step({.chunks = absl::MakeConstSpan(&chunk, 1),
+              .rows = absl::MakeConstSpan(&row, 1),
+              .num_tokens = model_->tokens_per_step()})
+      .status();
+}
+
+EngineOptions ModelHost::engine_options() const {
+  EngineOptions options;
+  options.max_context_tokens = offer_.max_context;
+  options.max_waiting_requests = options_.max_waiting_requests;
+  options.max_waiting_prompt_tokens = options_.max_waiting_prompt_tokens;
+  return options;
 }
 
 }  // namespace blockserve

@@ -1,5 +1,4 @@
-// From a checkpoint directory to an engine that serves it: backend, size of the
-// KV cache, weights.
+// A rank's model: backend, size of the KV cache, weights.
 #ifndef BLOCKSERVE_RUNTIME_WORKER_MODEL_HOST_H_
 #define BLOCKSERVE_RUNTIME_WORKER_MODEL_HOST_H_
 
@@ -10,11 +9,15 @@
 #include <utility>
 #include <vector>
 
+#include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "kernels/api/ops.h"
+#include "parallel/api/rank_group.h"
 #include "runtime/backend/backend.h"
+#include "runtime/config/model_config.h"
 #include "runtime/engine/engine.h"
+#include "runtime/group/rank_setup.h"
 #include "runtime/model/model.h"
 
 namespace blockserve {
@@ -35,10 +38,15 @@ struct ModelHostOptions {
 
 // What the start-up report tells, beside the model's own sizes.
 struct ModelReport {
+  int rank = 0;
+  int world_size = 1;
   std::string family;
+  // Of this rank, as all sizes below.
   std::vector<PartSize> parts;
   int64_t num_parameters = 0;
   int64_t weight_bytes = 0;
+  int64_t bytes_read = 0;  // of the checkpoint's bytes_stored
+  int64_t bytes_stored = 0;
   std::string backend;      // "cpu"
   std::string description;  // instruction set, threads
   std::string dtype;
@@ -56,20 +64,50 @@ struct ModelReport {
   std::string ToText() const;
 };
 
-// The parts outlive each other in this order.
-struct HostedModel {
-  std::unique_ptr<Ops> ops;
-  std::unique_ptr<Engine> engine;
-  ModelReport report;
-};
+// From a checkpoint directory to a model that can step: this rank's part of it.
+// Used by one thread at a time.
+class ModelHost {
+ public:
+  // Reads the configuration and opens the device. `group` must outlive this.
+  // Errors as CreateBackend and ReadModelConfig; INVALID_ARGUMENT if the KV
+  // cache has no room for one sequence of max_context tokens.
+  static absl::StatusOr<std::unique_ptr<ModelHost>> Prepare(
+      const ModelHostOptions& options, const RankGroup& group);
 
-// Loads and starts. Errors as CreateBackend, ReadModelConfig and LoadModel;
-// INVALID_ARGUMENT if the KV cache has no room for one sequence of max_context
-// tokens.
-// `progress` (optional) gets (bytes read, bytes in all).
-absl::StatusOr<HostedModel> HostModel(
-    const ModelHostOptions& options, EngineObserver observer,
-    std::function<void(int64_t, int64_t)> progress);
+  // What this rank could load with or, once loaded, is loaded with.
+  RankSetup Offer() const;
+  // Loads within what the group has agreed on; once. Errors as LoadModel.
+  // `progress` (optional) gets (bytes read, bytes in all).
+  absl::Status Load(const RankSetup& agreed,
+                    std::function<void(int64_t, int64_t)> progress);
+  bool is_loaded() const { return model_ != nullptr; }
+
+  // One step over one unit, on all ranks of a group at once, so that what a
+  // backend makes on first use (oneDNN's primitives: some 0.3 s) is there
+  // before the first request, and collectives have been tried. The page it
+  // writes to belongs to nobody yet.
+  absl::Status WarmUp();
+
+  // After Load.
+  Model& model() { return *model_; }
+  const ModelReport& report() const { return report_; }
+  EngineOptions engine_options() const;
+
+  const ModelConfig& config() const { return config_; }
+
+ private:
+  ModelHost(const ModelHostOptions& options, const RankGroup& group,
+            const ModelConfig& config)
+      : options_(options), group_(group), config_(config) {}
+
+  const ModelHostOptions options_;
+  const RankGroup& group_;
+  const ModelConfig config_;
+  std::unique_ptr<Ops> ops_;
+  RankSetup offer_;
+  std::unique_ptr<Model> model_;  // uses ops_
+  ModelReport report_;
+};
 
 }  // namespace blockserve
 

@@ -1,7 +1,10 @@
 // The worker's binary: flags to options.
 #include <cstdint>
+#include <cstdlib>
 #include <limits>
+#include <map>
 #include <string>
+#include <utility>
 
 #include "absl/flags/flag.h"
 #include "absl/status/status.h"
@@ -11,6 +14,7 @@
 #include "runtime/base/status_macros.h"
 #include "runtime/serving/listen_address.h"
 #include "runtime/serving/process.h"
+#include "runtime/worker/group_flags.h"
 #include "runtime/worker/worker_process.h"
 
 ABSL_FLAG(std::string, model, "",
@@ -53,6 +57,35 @@ ABSL_FLAG(absl::Duration, drain_timeout, absl::Seconds(30),
           "Time that running requests get after SIGTERM, in [0s, 24h].");
 ABSL_FLAG(int, max_message_bytes, 64 << 20,
           "Largest message from a router, in [1024, 1073741824] bytes.");
+ABSL_FLAG(int, rank, -1,
+          "This process's rank in its group, in [0, world_size); -1: as "
+          "LWS_WORKER_INDEX says, else 0. Rank 0 leads and serves routers.");
+ABSL_FLAG(int, world_size, -1,
+          "Ranks that share the model, in [1, 64]; -1: as LWS_GROUP_SIZE says, "
+          "else 1.");
+ABSL_FLAG(std::string, leader, "",
+          "HOST:PORT of rank 0's group port, for ranks > 0; default: "
+          "LWS_LEADER_ADDRESS with --group_port.");
+ABSL_FLAG(int, group_port, 50053,
+          "Rank 0: port where the ranks of the group join; 0: any free one.");
+ABSL_FLAG(std::string, bind_interface, "",
+          "Interface, or its IPv4 address, that traffic between ranks is bound "
+          "to; default: the one that leads to the leader.");
+ABSL_FLAG(std::string, group_secret_file, "",
+          "File with the secret the ranks prove to each other, of at least 16 "
+          "bytes; default: the variable BLOCKSERVE_GROUP_SECRET. May be left "
+          "out only if the group lives on loopback.");
+ABSL_FLAG(
+    absl::Duration, step_timeout, absl::Seconds(10),
+    "A rank that has not finished a step so long after it was planned, or "
+    "was not heard of for so long, is lost; in [100ms, 1h].");
+ABSL_FLAG(std::string, on_group_failure, "rejoin",
+          "What to do when a rank of the group is lost: rejoin (the ranks that "
+          "are left form the group again with those that come back) or exit "
+          "(code 5, for an orchestrator that starts the whole group anew).");
+ABSL_FLAG(std::string, collectives, "auto",
+          "auto (shm where all ranks are on one host, else gloo), shm, gloo or "
+          "nccl.");
 ABSL_FLAG(bool, log_requests, false, "One log line for each request's end.");
 
 namespace blockserve {
@@ -108,11 +141,39 @@ absl::StatusOr<ModelHostOptions> HostOptionsFromFlags() {
   return options;
 }
 
+std::map<std::string, std::string> GroupEnvironment() {
+  std::map<std::string, std::string> environment;
+  for (const char* name : {"LWS_WORKER_INDEX", "LWS_GROUP_SIZE",
+                           "LWS_LEADER_ADDRESS", "BLOCKSERVE_GROUP_SECRET"}) {
+    const char* value = std::getenv(name);
+    if (value != nullptr) environment[name] = value;
+  }
+  return environment;
+}
+
+absl::Status SetGroupFromFlags(WorkerOptions& options) {
+  GroupFlags flags;
+  flags.rank = absl::GetFlag(FLAGS_rank);
+  flags.world_size = absl::GetFlag(FLAGS_world_size);
+  flags.leader = absl::GetFlag(FLAGS_leader);
+  flags.host = absl::GetFlag(FLAGS_host);
+  flags.group_port = absl::GetFlag(FLAGS_group_port);
+  flags.bind_interface = absl::GetFlag(FLAGS_bind_interface);
+  flags.secret_file = absl::GetFlag(FLAGS_group_secret_file);
+  flags.step_timeout = absl::GetFlag(FLAGS_step_timeout);
+  flags.on_group_failure = absl::GetFlag(FLAGS_on_group_failure);
+  flags.collectives = absl::GetFlag(FLAGS_collectives);
+  ASSIGN_OR_RETURN(GroupPlace place, ResolveGroup(flags, GroupEnvironment()));
+  options.group = std::move(place.group);
+  options.exit_on_group_failure = place.exit_on_failure;
+  return absl::OkStatus();
+}
+
 absl::StatusOr<WorkerOptions> OptionsFromFlags() {
   WorkerOptions options;
   ASSIGN_OR_RETURN(options.host, HostOptionsFromFlags());
   options.model_name = absl::GetFlag(FLAGS_model_name);
-  options.worker_id = absl::GetFlag(FLAGS_worker_id);
+  options.ports.worker_id = absl::GetFlag(FLAGS_worker_id);
   const int port = absl::GetFlag(FLAGS_port);
   const int metrics_port = absl::GetFlag(FLAGS_metrics_port);
   RETURN_IF_ERROR(CheckInRange("port", port, 0, 65535));
@@ -122,11 +183,12 @@ absl::StatusOr<WorkerOptions> OptionsFromFlags() {
         absl::StrCat("--port and --metrics_port must differ, both are ", port));
   }
   const std::string host = absl::GetFlag(FLAGS_host);
-  options.address = ListenAddress{host, port}.ToString();
-  options.metrics_address = ListenAddress{host, metrics_port}.ToString();
-  options.max_message_bytes = absl::GetFlag(FLAGS_max_message_bytes);
-  RETURN_IF_ERROR(CheckInRange("max_message_bytes", options.max_message_bytes,
-                               1 << 10, 1 << 30));
+  options.ports.address = ListenAddress{host, port}.ToString();
+  options.ports.metrics_address = ListenAddress{host, metrics_port}.ToString();
+  options.ports.max_message_bytes = absl::GetFlag(FLAGS_max_message_bytes);
+  RETURN_IF_ERROR(CheckInRange(
+      "max_message_bytes", options.ports.max_message_bytes, 1 << 10, 1 << 30));
+  RETURN_IF_ERROR(SetGroupFromFlags(options));
   options.port_file = absl::GetFlag(FLAGS_port_file);
   options.drain_timeout = absl::GetFlag(FLAGS_drain_timeout);
   if (options.drain_timeout < absl::ZeroDuration() ||

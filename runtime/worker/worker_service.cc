@@ -80,6 +80,22 @@ void WorkerService::SetEngine(Engine* engine, GetIdentityResponse identity) {
   if (options_.on_ready) options_.on_ready(true);
 }
 
+void WorkerService::SetGroupBroken() {
+  load_reporter_.Notify();
+  if (options_.on_ready) options_.on_ready(false);
+}
+
+void WorkerService::SetGroupFormed(uint64_t epoch) {
+  bool is_ready = false;
+  {
+    absl::MutexLock lock(&mutex_);
+    identity_.set_group_epoch(epoch);
+    is_ready = !draining_;
+  }
+  load_reporter_.Notify();
+  if (options_.on_ready) options_.on_ready(is_ready);
+}
+
 int WorkerService::Drain(absl::Time deadline) {
   Engine* engine = nullptr;
   {
@@ -178,13 +194,19 @@ grpc::ServerUnaryReactor* WorkerService::GetIdentity(
 grpc::ServerUnaryReactor* WorkerService::GetTopology(
     grpc::CallbackServerContext* context, const GetTopologyRequest* /*request*/,
     GetTopologyResponse* response) {
-  // A group of one rank: this process.
-  response->set_topology_version(1);
-  response->set_world_size(1);
-  RankInfo& rank = *response->add_ranks();
   const WorkerState now = state();
-  rank.set_up(now == worker::v1::WORKER_STATE_SERVING ||
-              now == worker::v1::WORKER_STATE_DRAINING);
+  const bool is_up = now == worker::v1::WORKER_STATE_SERVING ||
+                     now == worker::v1::WORKER_STATE_DRAINING;
+  const WorkerTopology topology =
+      options_.topology ? options_.topology()
+                        : WorkerTopology{.version = 1, .rank_up = {true}};
+  response->set_topology_version(topology.version);
+  response->set_world_size(static_cast<int>(topology.rank_up.size()));
+  for (size_t r = 0; r < topology.rank_up.size(); ++r) {
+    RankInfo& rank = *response->add_ranks();
+    rank.set_rank(static_cast<int>(r));
+    rank.set_up(topology.rank_up[r] && (r > 0 || is_up));
+  }
   grpc::ServerUnaryReactor* reactor = context->DefaultReactor();
   reactor->Finish(grpc::Status::OK);
   return reactor;

@@ -10,6 +10,7 @@
 #include <memory>
 #include <string>
 #include <thread>
+#include <vector>
 
 #include "absl/base/thread_annotations.h"
 #include "absl/synchronization/mutex.h"
@@ -26,6 +27,11 @@ namespace blockserve {
 // What a router has to know of protocol and worker to use it.
 inline constexpr int kWorkerProtocolVersion = 1;
 
+struct WorkerTopology {
+  uint64_t version = 0;       // grows with every change
+  std::vector<bool> rank_up;  // by rank
+};
+
 struct WorkerServiceOptions {
   // Of a Drain call that gives no timeout.
   absl::Duration drain_timeout = absl::Seconds(30);
@@ -33,6 +39,8 @@ struct WorkerServiceOptions {
   // Told when the worker begins or stops to take requests; not from a call of
   // gRPC's.
   std::function<void(bool ready)> on_ready;
+  // Reads the group's ranks; any thread. Null: one rank.
+  std::function<WorkerTopology()> topology = nullptr;
 };
 
 // Registered with a server that listens before the model is loaded: until
@@ -46,6 +54,11 @@ class WorkerService final : public worker::v1::WorkerService::CallbackService {
 
   // Serves `engine`; both arguments' state is kept. Once.
   void SetEngine(Engine* engine, worker::v1::GetIdentityResponse identity);
+
+  // The engine is suspended, or about to be: routers and health are told.
+  void SetGroupBroken();
+  // The engine has resumed, in a new epoch of its group.
+  void SetGroupFormed(uint64_t epoch);
 
   // Refuses new requests from now on; returns when none is left, at the latest
   // at `deadline`, with the number of those that were ended by it.

@@ -172,7 +172,7 @@ TEST_F(WorkerServiceTest, RefusalsCarryCodeAndReason) {
   EXPECT_EQ(done.error_reason(), "DRAINING");
   engine_.set_health(absl::InternalError("broken"));
   done = refuse("broken", absl::UnavailableError("broken"));
-  EXPECT_EQ(done.error_reason(), "ENGINE_ERROR");
+  EXPECT_EQ(done.error_reason(), "WORKER_LOST");
   engine_.set_refusal(absl::OkStatus());
   stream.Generate("");
   EXPECT_EQ(stream.ReadDone("").done.error_reason(), "INVALID_PARAMETER");

@@ -20,6 +20,7 @@ struct Parity {
   std::string directory;
   std::string backend;
   std::string dtype;
+  int num_ranks = 1;
 };
 
 std::string CaseName(const Parity& parity) {
@@ -44,8 +45,9 @@ std::map<std::string, std::string> AllCases() {
   return cases;
 }
 
-// fp32 for every case and backend; bf16 for the case that the reference was
-// run in bf16 too.
+// fp32 for every case and backend, alone and in groups of ranks; bf16 for the
+// case that the reference was run in bf16 too. Cases have 2 heads and more, so
+// groups of 3 and 4 deal them unevenly and leave ranks without any.
 std::vector<Parity> AllParities() {
   std::vector<Parity> parities;
   for (const auto& [name, directory] : AllCases()) {
@@ -53,6 +55,9 @@ std::vector<Parity> AllParities() {
       if (backend == "cuda") continue;  // its own test: needs a device
       parities.push_back({directory, backend, "fp32"});
       if (name[0] == 'a') parities.push_back({directory, backend, "bf16"});
+      for (const int num_ranks : {2, 3, 4}) {
+        parities.push_back({directory, backend, "fp32", num_ranks});
+      }
     }
   }
   return parities;
@@ -64,6 +69,7 @@ TEST_P(GoldenParityTest, EveryCheckPasses) {
   GoldenOptions options;
   options.backend = GetParam().backend;
   options.dtype = GetParam().dtype;
+  options.num_ranks = GetParam().num_ranks;
   std::ostringstream log;
   const auto result = RunGoldenCase(GetParam().directory, options, log);
   ASSERT_TRUE(result.ok()) << result.status();
@@ -80,7 +86,8 @@ INSTANTIATE_TEST_SUITE_P(
     All, GoldenParityTest, ::testing::ValuesIn(AllParities()),
     [](const ::testing::TestParamInfo<Parity>& info) {
       std::string name = CaseName(info.param) + "_" + info.param.backend + "_" +
-                         info.param.dtype;
+                         info.param.dtype + "_ranks_" +
+                         std::to_string(info.param.num_ranks);
       std::replace_if(
           name.begin(), name.end(),
           [](unsigned char c) { return std::isalnum(c) == 0; }, '_');

@@ -181,7 +181,7 @@ TEST(GoldenRunnerTest, RefusesMalformedFilesBesideTheCases) {
   std::ostringstream log;
   EXPECT_FALSE(RunGoldenCase(kCase, options, log).ok());
   options = {};
-  options.num_ranks = 2;
+  options.num_ranks = 0;
   EXPECT_FALSE(RunGoldenCase(kCase, options, log).ok());
 }
 

@@ -14,6 +14,15 @@ int VocabSize(const ModelConfig& config) {
   return std::min(config.embedder.vocab_size, config.token_decoder.vocab_size);
 }
 
+// The token decoder sees this rank's rows alone.
+ModelOptions OptionsOfOwnRows(const ModelOptions& options) {
+  ModelOptions own = options;
+  int& max_rows = own.limits.max_rows_per_step;
+  max_rows = std::max<int>(
+      1, static_cast<int>(GroupOf(options).RowsOf(max_rows).size()));
+  return own;
+}
+
 }  // namespace
 
 BlockTransformerModel::BlockTransformerModel(const ModelConfig& config,
@@ -25,6 +34,7 @@ BlockTransformerModel::BlockTransformerModel(const ModelConfig& config,
            .tokens_per_step = config.block_length,
            .vocab_size = VocabSize(config),
            .max_positions = CachedTrunk::MaxPositions(config.block_decoder)}),
+      group_(GroupOf(options)),
       ops_(ops),
       observer_(options.observer, ops),
       scratch_(ops) {}
@@ -41,10 +51,11 @@ absl::StatusOr<std::unique_ptr<Model>> BlockTransformerModel::Load(
 absl::Status BlockTransformerModel::LoadParts(const ModelOptions& options,
                                               WeightLoader& loader) {
   const ModelLimits& limits = options.limits;
+  const ModelOptions own_rows = OptionsOfOwnRows(options);
   const std::vector<ActivationLimits> activations = {
       EmbedderActivationLimits(config_, limits.max_units_per_step),
-      CachedTrunk::ActivationLimitsOf(config_.block_decoder, limits),
-      TokenDecoder::ActivationLimitsOf(config_, limits)};
+      CachedTrunk::ActivationLimitsOf(config_.block_decoder, limits, group_),
+      TokenDecoder::ActivationLimitsOf(config_, own_rows.limits)};
   ASSIGN_OR_RETURN(activations_, Activations::Create(activations, scratch_));
   const TrunkContext context{ops_, *activations_, observer_};
 
@@ -59,18 +70,19 @@ absl::Status BlockTransformerModel::LoadParts(const ModelOptions& options,
   loader.BeginPart("block_decoder");
   ASSIGN_OR_RETURN(block_decoder_,
                    CachedTrunk::Load(config_.block_decoder, "block_decoder.",
-                                     limits, config_.block_length, context,
-                                     loader, metadata_, scratch_));
+                                     limits, config_.block_length, group_,
+                                     context, loader, metadata_, scratch_));
   // Stored by the reference, never read: blocks have no ids.
   loader.checkpoint().MarkUnused("block_decoder.gpt_neox.embed_in.weight");
   loader.checkpoint().MarkUnused("block_decoder.transformer.wte.weight");
   loader.BeginPart("token_decoder");
   ASSIGN_OR_RETURN(token_decoder_,
-                   TokenDecoder::Load(config_, options, context, loader,
+                   TokenDecoder::Load(config_, own_rows, context, loader,
                                       metadata_, scratch_));
-  ASSIGN_OR_RETURN(tokens_, StepTokens::Create(limits, config_.block_length,
-                                               config_.token_decoder.vocab_size,
-                                               observer_, metadata_, scratch_));
+  ASSIGN_OR_RETURN(tokens_,
+                   StepTokens::Create(limits, config_.block_length,
+                                      config_.token_decoder.vocab_size, group_,
+                                      observer_, metadata_, scratch_));
   RETURN_IF_ERROR(metadata_.Allocate(scratch_));
   parts_ = PartSizesOf(loader);
 
@@ -78,8 +90,8 @@ absl::Status BlockTransformerModel::LoadParts(const ModelOptions& options,
   for (const ActivationLimits& limit : activations) {
     max_rows = std::max(max_rows, limit.rows);
   }
-  max_rows = std::max(
-      max_rows, int64_t{limits.max_rows_per_step} * config_.expansion_ratio);
+  max_rows = std::max(max_rows, int64_t{own_rows.limits.max_rows_per_step} *
+                                    config_.expansion_ratio);
   return ops_.Reserve({.max_rows = max_rows,
                        .max_sample_rows = limits.max_rows_per_step,
                        .vocab_size = config_.token_decoder.vocab_size});
@@ -94,11 +106,15 @@ absl::StatusOr<StepOutput> BlockTransformerModel::Step(const StepInput& input) {
   const TensorView blocks = block_decoder_->residual();
   embedder_->Embed(batch.num_units(), blocks);  // [num_units, block_dim]
   observer_.Show("embedder.output", blocks);
-  const TensorView contexts = block_decoder_->Run();  // [num_rows, block_dim]
+  // [num_own_rows, block_dim]: what follows is data-parallel.
+  const TensorView contexts = block_decoder_->Run();
   if (!input.rows.empty()) {
-    token_decoder_->Decode(contexts, input.num_tokens, *tokens_);
+    if (tokens_->num_rows() > 0) {
+      token_decoder_->Decode(contexts, input.num_tokens, *tokens_);
+    }
     tokens_->ReadBack();
   }
+  RETURN_IF_ERROR(SynchronizeGroup(group_));
   RETURN_IF_ERROR(ops_.Synchronize());
   return tokens_->output();
 }
@@ -110,13 +126,14 @@ void BlockTransformerModel::SetInput(const StepInput& input) {
     unit += static_cast<int>(chunk.tokens.size()) / config_.block_length;
   }
   block_decoder_->batch().Fill(input.chunks);
-  token_decoder_->SetRows(input.rows);
+  const ShardRange own = group_.RowsOf(static_cast<int64_t>(input.rows.size()));
+  token_decoder_->SetRows(input.rows.subspan(own.begin, own.size()));
   tokens_->Fill(input.rows);
   metadata_.Upload(ops_);
 }
 
 size_t BlockTransformerModel::kv_bytes_per_page() const {
-  return CachedTrunk::KvBytesPerPage(config_.block_decoder, ops_);
+  return CachedTrunk::KvBytesPerPage(config_.block_decoder, group_, ops_);
 }
 
 }  // namespace blockserve

@@ -8,6 +8,7 @@
 
 #include "absl/status/statusor.h"
 #include "kernels/api/ops.h"
+#include "parallel/api/rank_group.h"
 #include "runtime/config/model_config.h"
 #include "runtime/layers/activations.h"
 #include "runtime/layers/observer.h"
@@ -46,6 +47,7 @@ class BlockTransformerModel final : public Model {
 
   const ModelConfig config_;
   const StepRules rules_;
+  const RankGroup& group_;
   Ops& ops_;
   const Observer observer_;
   ScratchAllocator scratch_;

@@ -15,6 +15,7 @@ GptNeoXModel::GptNeoXModel(const ModelConfig& config,
            .tokens_per_step = 1,
            .vocab_size = config.token_decoder.vocab_size,
            .max_positions = CachedTrunk::MaxPositions(config.token_decoder)}),
+      group_(GroupOf(options)),
       ops_(ops),
       observer_(options.observer, ops),
       scratch_(ops),
@@ -38,8 +39,8 @@ absl::Status GptNeoXModel::LoadParts(WeightLoader& loader) {
   const ModelLimits& limits = rules_.limits;
   ASSIGN_OR_RETURN(
       activations_,
-      Activations::Create({CachedTrunk::ActivationLimitsOf(trunk, limits)},
-                          scratch_));
+      Activations::Create(
+          {CachedTrunk::ActivationLimitsOf(trunk, limits, group_)}, scratch_));
   loader.BeginPart("embedding");
   ASSIGN_OR_RETURN(
       table_, loader.LoadTable("gpt_neox.embed_in.weight", trunk.vocab_size,
@@ -47,15 +48,15 @@ absl::Status GptNeoXModel::LoadParts(WeightLoader& loader) {
   loader.BeginPart("layers");
   ASSIGN_OR_RETURN(trunk_,
                    CachedTrunk::Load(trunk, "", limits, /*tokens_per_unit=*/1,
-                                     {ops_, *activations_, observer_}, loader,
-                                     metadata_, scratch_));
+                                     group_, {ops_, *activations_, observer_},
+                                     loader, metadata_, scratch_));
   loader.BeginPart("head");
   ASSIGN_OR_RETURN(head_,
                    loader.LoadMatrix("embed_out.weight", trunk.vocab_size,
                                      trunk.hidden_dim));
   ASSIGN_OR_RETURN(tokens_, StepTokens::Create(limits, /*tokens_per_step=*/1,
-                                               trunk.vocab_size, observer_,
-                                               metadata_, scratch_));
+                                               trunk.vocab_size, group_,
+                                               observer_, metadata_, scratch_));
   RETURN_IF_ERROR(metadata_.Allocate(scratch_));
   parts_ = PartSizesOf(loader);
   return ops_.Reserve({.max_rows = std::max(limits.max_units_per_step,
@@ -71,11 +72,12 @@ absl::StatusOr<StepOutput> GptNeoXModel::Step(const StepInput& input) {
 
   const TensorView residual = trunk_->residual();  // [num_units, hidden_dim]
   table_.Lookup(ops_, metadata_.DeviceInt32(ids_, {residual.dim(0)}), residual);
-  const TensorView outputs = trunk_->Run();  // [num_rows, hidden_dim]
+  const TensorView outputs = trunk_->Run();  // [num_own_rows, hidden_dim]
   if (!input.rows.empty()) {
-    tokens_->Sample(outputs, *head_, /*offset=*/0);
+    if (tokens_->num_rows() > 0) tokens_->Sample(outputs, *head_, /*offset=*/0);
     tokens_->ReadBack();
   }
+  RETURN_IF_ERROR(SynchronizeGroup(group_));
   RETURN_IF_ERROR(ops_.Synchronize());
   return tokens_->output();
 }
@@ -91,7 +93,7 @@ void GptNeoXModel::SetInput(const StepInput& input) {
 }
 
 size_t GptNeoXModel::kv_bytes_per_page() const {
-  return CachedTrunk::KvBytesPerPage(config_.token_decoder, ops_);
+  return CachedTrunk::KvBytesPerPage(config_.token_decoder, group_, ops_);
 }
 
 }  // namespace blockserve

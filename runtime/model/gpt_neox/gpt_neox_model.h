@@ -7,6 +7,7 @@
 
 #include "absl/status/statusor.h"
 #include "kernels/api/ops.h"
+#include "parallel/api/rank_group.h"
 #include "runtime/config/model_config.h"
 #include "runtime/layers/activations.h"
 #include "runtime/layers/embedding_table.h"
@@ -43,6 +44,7 @@ class GptNeoXModel final : public Model {
 
   const ModelConfig config_;
   const StepRules rules_;
+  const RankGroup& group_;
   Ops& ops_;
   const Observer observer_;
   ScratchAllocator scratch_;

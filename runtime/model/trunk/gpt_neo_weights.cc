@@ -10,6 +10,7 @@ namespace {
 
 absl::StatusOr<PreNormLayer> LoadLayer(const TrunkConfig& config,
                                        const std::string& prefix,
+                                       const RankGroup& group,
                                        WeightLoader& loader) {
   const int64_t dim = config.hidden_dim;
   const int64_t attention_dim = int64_t{config.num_heads} * config.head_dim;
@@ -21,21 +22,36 @@ absl::StatusOr<PreNormLayer> LoadLayer(const TrunkConfig& config,
       layer.ffn_norm,
       loader.LoadLayerNorm(absl::StrCat(prefix, "ln_2"), dim, config.norm_eps));
   const std::string attention = absl::StrCat(prefix, "attn.attention.");
+  const ShardRange heads = group.HeadsOf(config.num_heads);
+  const std::vector<std::string> inputs = {absl::StrCat(attention, "q_proj"),
+                                           absl::StrCat(attention, "k_proj"),
+                                           absl::StrCat(attention, "v_proj")};
+  const std::string output = absl::StrCat(attention, "out_proj");
+  if (heads.size() > 0) {
+    const int64_t head_dim = config.head_dim;
+    ASSIGN_OR_RETURN(
+        layer.qkv, loader.LoadInterleavedHeads(inputs, /*has_bias=*/false,
+                                               config.num_heads, head_dim, dim,
+                                               {heads.begin, heads.end}));
+    ASSIGN_OR_RETURN(
+        layer.attention_output,
+        loader.LoadRowParallel(output, dim, attention_dim,
+                               {heads.begin * head_dim, heads.end * head_dim},
+                               /*has_bias=*/group.leads()));
+  } else {
+    for (const std::string& name : inputs) loader.MarkDenseUnused(name);
+    loader.MarkDenseUnused(output);
+  }
+  const ShardRange columns = group.FfnColumnsOf(config.ffn_dim);
+  ASSIGN_OR_RETURN(layer.ffn_up,
+                   loader.LoadColumnParallel(absl::StrCat(prefix, "mlp.c_fc"),
+                                             config.ffn_dim, dim,
+                                             {columns.begin, columns.end}));
   ASSIGN_OR_RETURN(
-      layer.qkv,
-      loader.LoadInterleavedHeads(
-          {absl::StrCat(attention, "q_proj"), absl::StrCat(attention, "k_proj"),
-           absl::StrCat(attention, "v_proj")},
-          /*has_bias=*/false, config.num_heads, config.head_dim, dim));
-  ASSIGN_OR_RETURN(layer.attention_output,
-                   loader.LoadDense(absl::StrCat(attention, "out_proj"), dim,
-                                    attention_dim));
-  ASSIGN_OR_RETURN(
-      layer.ffn_up,
-      loader.LoadDense(absl::StrCat(prefix, "mlp.c_fc"), config.ffn_dim, dim));
-  ASSIGN_OR_RETURN(layer.ffn_down,
-                   loader.LoadDense(absl::StrCat(prefix, "mlp.c_proj"), dim,
-                                    config.ffn_dim));
+      layer.ffn_down,
+      loader.LoadRowParallel(absl::StrCat(prefix, "mlp.c_proj"), dim,
+                             config.ffn_dim, {columns.begin, columns.end},
+                             /*has_bias=*/group.leads()));
   return layer;
 }
 
@@ -43,9 +59,10 @@ absl::StatusOr<PreNormLayer> LoadLayer(const TrunkConfig& config,
 
 absl::StatusOr<PreNormWeights> LoadGptNeoWeights(const TrunkConfig& config,
                                                  const std::string& prefix,
+                                                 const RankGroup& group,
                                                  WeightLoader& loader) {
   PreNormWeights weights;
-  weights.num_heads = config.num_heads;
+  weights.num_heads = static_cast<int>(group.HeadsOf(config.num_heads).size());
   weights.head_dim = config.head_dim;
   weights.scale = 1.0f;  // the scores are not scaled
   weights.activation = Activation::kGeluTanh;
@@ -56,7 +73,7 @@ absl::StatusOr<PreNormWeights> LoadGptNeoWeights(const TrunkConfig& config,
   for (int l = 0; l < config.num_layers; ++l) {
     ASSIGN_OR_RETURN(
         PreNormLayer layer,
-        LoadLayer(config, absl::StrCat(prefix, "h.", l, "."), loader));
+        LoadLayer(config, absl::StrCat(prefix, "h.", l, "."), group, loader));
     // Attention types alternate: global, local, global, ...
     layer.window = l % 2 == 1 ? config.window_size : 0;
     weights.layers.push_back(std::move(layer));

@@ -1,15 +1,45 @@
 #include "runtime/model/trunk/pre_norm_trunk.h"
 
+#include <glog/logging.h>
+
 #include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "runtime/base/status_macros.h"
 
 namespace blockserve {
+namespace {
+
+// Of a trunk that is not sharded.
+constexpr RankGroup kAlone;
+
+absl::StatusOr<PreNormWeights> LoadWeights(const TrunkConfig& config,
+                                           const std::string& prefix,
+                                           const RankGroup& group,
+                                           WeightLoader& loader) {
+  switch (config.kind) {
+    case TrunkKind::kGptNeoX:
+      return LoadGptNeoXWeights(config, absl::StrCat(prefix, "gpt_neox."),
+                                group, loader);
+    case TrunkKind::kGptNeo:
+      return LoadGptNeoWeights(config, absl::StrCat(prefix, "transformer."),
+                               group, loader);
+    default:
+      return absl::UnimplementedError(absl::StrCat(
+          prefix, "cls: expected gpt-neo-x or gpt-neo for this part"));
+  }
+}
+
+}  // namespace
 
 PreNormTrunk::PreNormTrunk(PreNormWeights weights, std::string name,
-                           const TrunkContext& context)
-    : weights_(std::move(weights)), name_(std::move(name)), context_(context) {}
+                           const TrunkContext& context, const RankGroup& group,
+                           Buffer zeros)
+    : weights_(std::move(weights)),
+      name_(std::move(name)),
+      context_(context),
+      group_(group),
+      zeros_(std::move(zeros)) {}
 
 void PreNormTrunk::Run(const TrunkPass& pass) const {
   TensorView x = pass.residual;
@@ -34,8 +64,8 @@ TensorView PreNormTrunk::RunLayer(int l, const TensorView& x,
   const int64_t head_dim = weights_.head_dim;
   const int64_t rows = x.dim(0);
   const int64_t dim = x.dim(1);
-  const bool outputs_only =
-      pass.outputs_only && l + 1 == static_cast<int>(weights_.layers.size());
+  const bool is_last = l + 1 == static_cast<int>(weights_.layers.size());
+  const bool outputs_only = pass.outputs_only && is_last;
   // Of a parallel residual both norms read the layer's input; with fewer rows
   // going on the second one has less to do by itself.
   const bool both_norms = weights_.parallel_residual && !outputs_only;
@@ -53,33 +83,76 @@ TensorView PreNormTrunk::RunLayer(int l, const TensorView& x,
   } else {
     layer.attention_norm.Apply(ops, x, normed);
   }
-  const TensorView qkv = activations.qkv(rows, 3 * num_heads * head_dim);
-  layer.qkv.Apply(ops, normed, qkv);
-
   const TensorView y = ContinuingRows(x, pass, outputs_only);
   const int64_t y_rows = y.dim(0);
-  const TensorView attended =
-      activations.attention(y_rows, num_heads * head_dim);
-  pass.attention->Attend(
-      {.layer = l,
-       .window = layer.window,
-       .scale = weights_.scale,
-       .bias = TensorView(),
-       .qkv = qkv.Reshape({rows, num_heads, 3, head_dim}),
-       .outputs_only = outputs_only,
-       .output = attended.Reshape({y_rows, num_heads, head_dim})});
+  TensorView attended;
+  if (num_heads > 0) {
+    const TensorView qkv = activations.qkv(rows, 3 * num_heads * head_dim);
+    layer.qkv.Apply(ops, normed, qkv);
+    attended = activations.attention(y_rows, num_heads * head_dim);
+    pass.attention->Attend(
+        {.layer = l,
+         .window = layer.window,
+         .scale = weights_.scale,
+         .bias = TensorView(),
+         .qkv = qkv.Reshape({rows, num_heads, 3, head_dim}),
+         .outputs_only = outputs_only,
+         .output = attended.Reshape({y_rows, num_heads, head_dim})});
+  }
   if (y_rows == 0) return y;
 
   const TensorView normed_ffn = activations.normed_ffn(y_rows, dim);
-  if (weights_.parallel_residual && !both_norms) {
+  if (weights_.parallel_residual) {
+    if (!both_norms) layer.ffn_norm.Apply(ops, y, normed_ffn);
+    AddAttention(layer, attended, y);
+    AddFfn(layer, normed_ffn, y, /*begins_share=*/num_heads == 0);
+  } else {
+    AddAttention(layer, attended, y);
+    SumShares(y, /*deals=*/false);
     layer.ffn_norm.Apply(ops, y, normed_ffn);
+    AddFfn(layer, normed_ffn, y, /*begins_share=*/true);
   }
-  layer.attention_output.AddTo(ops, attended, y);
-  if (!weights_.parallel_residual) layer.ffn_norm.Apply(ops, y, normed_ffn);
-  const TensorView inner = activations.ffn(y_rows, layer.ffn_up.out_dim());
-  layer.ffn_up.Apply(ops, normed_ffn, inner, weights_.activation);
-  layer.ffn_down.AddTo(ops, inner, y);
-  return y;
+  return SumShares(y, is_last && pass.deal_outputs);
+}
+
+void PreNormTrunk::AddAttention(const PreNormLayer& layer,
+                                const TensorView& attended,
+                                const TensorView& y) const {
+  if (weights_.num_heads > 0) {
+    AddShare(layer.attention_output, attended, y, /*begins_share=*/true);
+  } else if (!group_.leads() && !weights_.parallel_residual) {
+    context_.ops.Cast(zeros_.View(DType::kFloat32, {y.dim(0), y.dim(1)}), y);
+  }
+}
+
+void PreNormTrunk::AddFfn(const PreNormLayer& layer,
+                          const TensorView& normed_ffn, const TensorView& y,
+                          bool begins_share) const {
+  const TensorView inner =
+      context_.activations.ffn(y.dim(0), layer.ffn_up.out_dim());
+  layer.ffn_up.Apply(context_.ops, normed_ffn, inner, weights_.activation);
+  AddShare(layer.ffn_down, inner, y, begins_share);
+}
+
+void PreNormTrunk::AddShare(const Dense& dense, const TensorView& input,
+                            const TensorView& y, bool begins_share) const {
+  if (begins_share && !group_.leads()) {
+    dense.Apply(context_.ops, input, y);
+  } else {
+    dense.AddTo(context_.ops, input, y);
+  }
+}
+
+TensorView PreNormTrunk::SumShares(const TensorView& y, bool deals) const {
+  if (group_.is_alone()) return y;
+  CHECK(group_.communicator != nullptr) << "a step of a group not formed";
+  if (!deals) {
+    group_.communicator->AllReduce(y);
+    return y;
+  }
+  group_.communicator->ReduceScatter(y);
+  const ShardRange own = group_.RowsOf(y.dim(0));
+  return y.Rows(own.begin, own.end);
 }
 
 TensorView PreNormTrunk::ContinuingRows(const TensorView& x,
@@ -96,25 +169,31 @@ TensorView PreNormTrunk::ContinuingRows(const TensorView& x,
 absl::StatusOr<std::unique_ptr<Trunk>> LoadPreNormTrunk(
     const TrunkConfig& config, const std::string& prefix,
     const TrunkContext& context, WeightLoader& loader) {
-  PreNormWeights weights;
-  switch (config.kind) {
-    case TrunkKind::kGptNeoX: {
-      ASSIGN_OR_RETURN(
-          weights, LoadGptNeoXWeights(config, absl::StrCat(prefix, "gpt_neox."),
-                                      loader));
-      break;
-    }
-    case TrunkKind::kGptNeo: {
-      ASSIGN_OR_RETURN(
-          weights, LoadGptNeoWeights(
-                       config, absl::StrCat(prefix, "transformer."), loader));
-      break;
-    }
-    default:
-      return absl::UnimplementedError(absl::StrCat(
-          prefix, "cls: expected gpt-neo-x or gpt-neo for this part"));
+  ASSIGN_OR_RETURN(PreNormWeights weights,
+                   LoadWeights(config, prefix, kAlone, loader));
+  return std::make_unique<PreNormTrunk>(std::move(weights), prefix, context,
+                                        kAlone, Buffer());
+}
+
+absl::StatusOr<std::unique_ptr<Trunk>> LoadShardedPreNormTrunk(
+    const TrunkConfig& config, const std::string& prefix,
+    const TrunkContext& context, const RankGroup& group, int64_t max_rows,
+    WeightLoader& loader, ScratchAllocator& scratch) {
+  if (config.ffn_dim < group.size) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        prefix, ": expected at most ", config.ffn_dim,
+        " ranks, one for each column of the FFN, got ", group.size));
   }
-  return std::make_unique<PreNormTrunk>(std::move(weights), prefix, context);
+  ASSIGN_OR_RETURN(PreNormWeights weights,
+                   LoadWeights(config, prefix, group, loader));
+  Buffer zeros;
+  if (weights.num_heads == 0 && !weights.parallel_residual) {
+    ASSIGN_OR_RETURN(zeros,
+                     scratch.Allocate(static_cast<size_t>(max_rows) *
+                                      config.hidden_dim * sizeof(float)));
+  }
+  return std::make_unique<PreNormTrunk>(std::move(weights), prefix, context,
+                                        group, std::move(zeros));
 }
 
 }  // namespace blockserve

@@ -31,6 +31,9 @@ struct TrunkPass {
   LayerAttention* attention = nullptr;
   // The last layer goes on with the attention's output_rows alone.
   bool outputs_only = false;
+  // In a group: the outputs are dealt to the ranks (parallel/api/shard.h,
+  // RowsOf), and `output` has this rank's rows alone.
+  bool deal_outputs = false;
   TensorView output;        // T [rows or num_outputs, hidden_dim], normed
   TensorView float_output;  // float, the same, or empty
 };

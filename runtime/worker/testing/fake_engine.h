@@ -51,6 +51,8 @@ class FakeEngine final : public Engine {
                      std::shared_ptr<RequestSink> sink) override;
   void Abort(std::string_view request_id) override;
   void Drain(absl::Time deadline) override;
+  void Suspend(const absl::Status& why) override { set_health(why); }
+  void Resume() override { set_health(absl::OkStatus()); }
   EngineLoad load() const override;
   absl::Status health() const override;
   const Model& model() const override;  // there is none

@@ -1,0 +1,178 @@
+#include "runtime/group/in_process_group.h"
+
+#include <algorithm>
+#include <condition_variable>
+#include <mutex>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/strings/str_cat.h"
+#include "parallel/api/rank_group.h"
+#include "parallel/local/thread_group.h"
+#include "runtime/base/status_macros.h"
+#include "runtime/config/model_config_reader.h"
+#include "runtime/group/collective_bytes.h"
+
+namespace blockserve {
+namespace {
+
+// A debug build on a busy machine is slow; a rank of a process does not vanish.
+constexpr absl::Duration kTimeout = absl::Minutes(5);
+
+// Destroyed backwards: the model uses all of the above it.
+struct Rank {
+  std::unique_ptr<Communicator> communicator;
+  RankGroup group;
+  std::unique_ptr<Ops> ops;
+  std::unique_ptr<Model> model;
+  absl::Status status;
+  std::thread thread;
+};
+
+class ThreadedGroup final : public InProcessGroup {
+ public:
+  explicit ThreadedGroup(int size) : ranks_(size) {}
+
+  ~ThreadedGroup() override {
+    {
+      std::lock_guard lock(mutex_);
+      is_stopping_ = true;
+    }
+    wake_.notify_all();
+    for (Rank& rank : ranks_) {
+      if (rank.thread.joinable()) rank.thread.join();
+    }
+  }
+
+  absl::Status LoadRanks(const std::string& directory,
+                         const InProcessGroupOptions& options) {
+    ASSIGN_OR_RETURN(const ModelConfig config, ReadModelConfig(directory));
+    std::vector<std::unique_ptr<Communicator>> communicators;
+    if (options.size > 1) {
+      communicators = CreateThreadGroup(
+          options.size,
+          {.max_bytes = MaxCollectiveBytes(config, options.model.limits),
+           .timeout = kTimeout});
+    }
+    for (int r = 0; r < options.size; ++r) {
+      Rank& rank = ranks_[r];
+      if (options.size > 1) {
+        rank.communicator = std::move(communicators[r]);
+        if (options.wrap_communicator) {
+          rank.communicator =
+              options.wrap_communicator(r, std::move(rank.communicator));
+        }
+      }
+      rank.group = {r, options.size, rank.communicator.get()};
+      RETURN_IF_ERROR(LoadRank(directory, options, rank));
+    }
+    for (int r = 1; r < options.size; ++r) {
+      ranks_[r].thread = std::thread([this, r] { RunSteps(ranks_[r]); });
+    }
+    return absl::OkStatus();
+  }
+
+  const ModelConfig& config() const override { return lead().config(); }
+  const ModelLimits& limits() const override { return lead().limits(); }
+  std::vector<PartSize> parts() const override { return lead().parts(); }
+  size_t kv_bytes_per_page() const override {
+    return lead().kv_bytes_per_page();
+  }
+  size_t scratch_bytes() const override { return lead().scratch_bytes(); }
+  const Model& rank_model(int rank) const override {
+    return *ranks_[rank].model;
+  }
+  Communicator* communicator(int rank) const override {
+    return ranks_[rank].communicator.get();
+  }
+
+  absl::StatusOr<StepOutput> Step(const StepInput& input) override {
+    {
+      std::lock_guard lock(mutex_);
+      input_ = &input;
+      num_running_ = static_cast<int>(ranks_.size()) - 1;
+      ++num_steps_;
+    }
+    wake_.notify_all();
+    absl::StatusOr<StepOutput> output = RunStep(ranks_[0], input);
+    std::unique_lock lock(mutex_);
+    done_.wait(lock, [this] { return num_running_ == 0; });
+    RETURN_IF_ERROR(output.status());
+    for (const Rank& rank : ranks_) RETURN_IF_ERROR(rank.status);
+    return output;
+  }
+
+ private:
+  static absl::Status LoadRank(const std::string& directory,
+                               const InProcessGroupOptions& options,
+                               Rank& rank) {
+    ASSIGN_OR_RETURN(rank.ops, options.create_ops());
+    ModelOptions model_options = options.model;
+    model_options.group = &rank.group;
+    if (options.observer) {
+      model_options.observer = [observer = options.observer,
+                                r = rank.group.rank](std::string_view name,
+                                                     const TensorView& tensor) {
+        observer(r, name, tensor);
+      };
+    }
+    ASSIGN_OR_RETURN(rank.model,
+                     LoadModel(directory, model_options, *rank.ops));
+    return absl::OkStatus();
+  }
+
+  // A rank that fails by itself takes the others out of their collectives. A
+  // refused input is refused by all, before any collective.
+  static absl::StatusOr<StepOutput> RunStep(Rank& rank,
+                                            const StepInput& input) {
+    absl::StatusOr<StepOutput> output = rank.model->Step(input);
+    if (!output.ok() && !absl::IsInvalidArgument(output.status()) &&
+        rank.communicator != nullptr) {
+      rank.communicator->Abort(output.status());
+    }
+    return output;
+  }
+
+  void RunSteps(Rank& rank) {
+    int64_t num_done = 0;
+    std::unique_lock lock(mutex_);
+    while (true) {
+      wake_.wait(lock, [&] { return is_stopping_ || num_steps_ > num_done; });
+      if (is_stopping_) return;
+      ++num_done;
+      const StepInput* const input = input_;
+      lock.unlock();
+      rank.status = RunStep(rank, *input).status();
+      lock.lock();
+      if (--num_running_ == 0) done_.notify_one();
+    }
+  }
+
+  const Model& lead() const { return *ranks_[0].model; }
+
+  std::vector<Rank> ranks_;
+  std::mutex mutex_;
+  std::condition_variable wake_;  // the ranks' threads
+  std::condition_variable done_;  // num_running_ is 0
+  const StepInput* input_ ABSL_GUARDED_BY(mutex_) = nullptr;
+  int num_running_ ABSL_GUARDED_BY(mutex_) = 0;
+  int64_t num_steps_ ABSL_GUARDED_BY(mutex_) = 0;
+  bool is_stopping_ ABSL_GUARDED_BY(mutex_) = false;
+};
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<InProcessGroup>> InProcessGroup::Load(
+    const std::string& directory, const InProcessGroupOptions& options) {
+  if (options.size < 1 || options.size > kMaxRanks) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        "ranks: expected 1 to ", kMaxRanks, ", got ", options.size));
+  }
+  auto group = std::make_unique<ThreadedGroup>(options.size);
+  RETURN_IF_ERROR(group->LoadRanks(directory, options));
+  return group;
+}
+
+}  // namespace blockserve

@@ -1,0 +1,48 @@
+// A group whose ranks are threads of this process: for golden checks and tests.
+#ifndef BLOCKSERVE_RUNTIME_GROUP_IN_PROCESS_GROUP_H_
+#define BLOCKSERVE_RUNTIME_GROUP_IN_PROCESS_GROUP_H_
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <string_view>
+
+#include "absl/status/statusor.h"
+#include "kernels/api/ops.h"
+#include "kernels/api/tensor_view.h"
+#include "parallel/api/communicator.h"
+#include "runtime/model/model.h"
+
+namespace blockserve {
+
+struct InProcessGroupOptions {
+  int size = 1;
+  // Of every rank; `group` and `observer` are filled in.
+  ModelOptions model;
+  // Makes one rank's device.
+  std::function<absl::StatusOr<std::unique_ptr<Ops>>()> create_ops;
+  // As ModelOptions::observer, told by which rank. Called by the ranks' threads
+  // at once, by each in order.
+  std::function<void(int, std::string_view, const TensorView&)> observer;
+  // May put something around a rank's communicator.
+  std::function<std::unique_ptr<Communicator>(int,
+                                              std::unique_ptr<Communicator>)>
+      wrap_communicator;
+};
+
+// A model whose every step runs on all ranks; it returns what rank 0 returned,
+// or the first error of the lowest rank. Its sizes are rank 0's. `size` 1 is
+// the model alone, without a thread. Errors as LoadModel and `create_ops`.
+class InProcessGroup : public Model {
+ public:
+  static absl::StatusOr<std::unique_ptr<InProcessGroup>> Load(
+      const std::string& directory, const InProcessGroupOptions& options);
+
+  // The part of one rank; between steps.
+  virtual const Model& rank_model(int rank) const = 0;
+  virtual Communicator* communicator(int rank) const = 0;  // null if alone
+};
+
+}  // namespace blockserve
+
+#endif  // BLOCKSERVE_RUNTIME_GROUP_IN_PROCESS_GROUP_H_
