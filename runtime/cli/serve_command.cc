@@ -78,7 +78,9 @@ int Serve(const ServeFlags& flags) {
       absl::StrCat("--drain_timeout=", flags.drain_timeout_seconds, "s");
   options.worker_flags.push_back(drain);
   options.router_flags.push_back(drain);
+  options.interrupted = [] { return SignalWithin(absl::ZeroDuration()); };
   auto processes = ServerProcesses::Start(options);
+  if (absl::IsCancelled(processes.status())) return kExitOk;
   if (!processes.ok()) return ReportError(processes.status());
 
   std::cout << "ready api=" << flags.host << ":" << (*processes)->port()

@@ -27,6 +27,8 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr absl::Duration kPollInterval = absl::Milliseconds(10);
+// How often a start looks whether it is interrupted.
+constexpr absl::Duration kCheckInterval = absl::Milliseconds(100);
 // Weights of tens of gigabytes load from slow disks, too.
 constexpr absl::Duration kReadyTimeout = absl::Minutes(30);
 
@@ -105,7 +107,6 @@ ServerProcesses::~ServerProcesses() {
 }
 
 absl::Status ServerProcesses::StartGroups(const std::string& binary) {
-  const absl::Time deadline = absl::Now() + kReadyTimeout;
   for (int group = 0; group < options_.num_groups; ++group) {
     groups_.emplace_back();
     ASSIGN_OR_RETURN(auto leader, StartRank(binary, group, 0));
@@ -113,7 +114,7 @@ absl::Status ServerProcesses::StartGroups(const std::string& binary) {
   }
   // The others are told where their leader listens.
   for (int group = 0; group < options_.num_groups; ++group) {
-    RETURN_IF_ERROR(groups_[group][0]->AwaitPorts(deadline));
+    RETURN_IF_ERROR(AwaitPorts(*groups_[group][0]));
     for (int rank = 1; rank < options_.world_size; ++rank) {
       ASSIGN_OR_RETURN(auto follower, StartRank(binary, group, rank));
       groups_[group].push_back(std::move(follower));
@@ -121,7 +122,7 @@ absl::Status ServerProcesses::StartGroups(const std::string& binary) {
   }
   for (const Group& group : groups_) {
     for (size_t rank = 1; rank < group.size(); ++rank) {
-      RETURN_IF_ERROR(group[rank]->AwaitPorts(deadline));
+      RETURN_IF_ERROR(AwaitPorts(*group[rank]));
     }
   }
   return absl::OkStatus();
@@ -194,14 +195,32 @@ absl::Status ServerProcesses::StartRouter(const std::string& binary) {
                       options_.router_flags.end());
   router_ = std::make_unique<ServerChild>(std::move(router));
   RETURN_IF_ERROR(router_->Launch());
-  return router_->AwaitPorts(absl::Now() + kReadyTimeout);
+  return AwaitPorts(*router_);
+}
+
+absl::Status ServerProcesses::CheckStart() const {
+  if (options_.interrupted()) {
+    return absl::CancelledError("interrupted while starting");
+  }
+  if (absl::Now() < start_time_ + kReadyTimeout) return absl::OkStatus();
+  return absl::DeadlineExceededError(
+      absl::StrCat("not ready within ", absl::FormatDuration(kReadyTimeout)));
+}
+
+absl::Status ServerProcesses::AwaitPorts(ServerChild& child) const {
+  absl::Status status;
+  do {
+    RETURN_IF_ERROR(CheckStart());
+    status = child.AwaitPorts(absl::Now() + kCheckInterval);
+  } while (absl::IsDeadlineExceeded(status));
+  return status;
 }
 
 absl::Status ServerProcesses::AwaitReady() const {
   const auto stub = v1::InferenceService::NewStub(grpc::CreateChannel(
       absl::StrCat("127.0.0.1:", port()), grpc::InsecureChannelCredentials()));
-  const absl::Time deadline = absl::Now() + kReadyTimeout;
-  while (absl::Now() < deadline) {
+  while (true) {
+    RETURN_IF_ERROR(CheckStart());
     RETURN_IF_ERROR(router_->CheckRunning());
     for (ServerChild* rank : ranks()) RETURN_IF_ERROR(rank->CheckRunning());
     grpc::ClientContext context;
@@ -213,9 +232,6 @@ absl::Status ServerProcesses::AwaitReady() const {
     }
     absl::SleepFor(kPollInterval);
   }
-  return absl::DeadlineExceededError(
-      absl::StrCat("the router did not see ", options_.num_groups,
-                   " groups within ", absl::FormatDuration(kReadyTimeout)));
 }
 
 std::string ServerProcesses::PathOf(const std::string& id,

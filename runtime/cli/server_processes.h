@@ -2,12 +2,14 @@
 #ifndef BLOCKSERVE_RUNTIME_CLI_SERVER_PROCESSES_H_
 #define BLOCKSERVE_RUNTIME_CLI_SERVER_PROCESSES_H_
 
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "absl/time/clock.h"
 #include "absl/time/time.h"
 #include "runtime/cli/server_child.h"
 
@@ -26,6 +28,8 @@ struct ServerProcessesOptions {
   // The children write to this process's standard error; else to files that
   // are removed at the end.
   bool log_to_stderr = true;
+  // Asked while Start waits; true ends it with CANCELLED.
+  std::function<bool()> interrupted = [] { return false; };
 };
 
 // Ranks that end are started again on their ports, with growing pauses: the
@@ -72,12 +76,16 @@ class ServerProcesses {
   // The part of a rank's flags that is about its group.
   absl::StatusOr<std::vector<std::string>> GroupFlags(int group,
                                                       int rank) const;
+  absl::Status AwaitPorts(ServerChild& child) const;
   absl::Status AwaitReady() const;
+  // CANCELLED if interrupted, DEADLINE_EXCEEDED if the start takes too long.
+  absl::Status CheckStart() const;
   // Where a child's files lie: "/tmp/blockserve.x/group-1-rank-0.ports".
   std::string PathOf(const std::string& id, const char* extension) const;
   std::vector<ServerChild*> ranks() const;
 
   const ServerProcessesOptions options_;
+  const absl::Time start_time_ = absl::Now();
   std::string directory_;  // removed at the end
   std::vector<Group> groups_;
   std::unique_ptr<ServerChild> router_;

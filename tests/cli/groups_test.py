@@ -160,6 +160,19 @@ class GroupsTest(unittest.TestCase):
             self.assertEqual(server.wait(timeout=20), 0)
             self.assertFalse(any(map(is_there, children)))
 
+    def test_sigterm_while_ranks_start(self):
+        server = subprocess.Popen(
+            [BLOCKSERVE, "serve", f"--model={DEMO}", "--host=127.0.0.1", "--port=0",
+             "--metrics_port=0", *TWO_BY_TWO],
+            stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+        wait_until(lambda: children_of(server.pid))
+        server.send_signal(signal.SIGTERM)
+        children = children_of(server.pid)
+        # No "ready": it was in time.
+        self.assertEqual(server.communicate(timeout=20)[0], "")
+        self.assertEqual(server.returncode, 0)
+        self.assertFalse(any(map(is_there, children)))
+
     def test_sigterm_while_a_group_is_broken(self):
         for rank in ("group-0-rank-0", "group-0-rank-1"):
             with self.subTest(rank), serving(*TWO_BY_TWO) as (server, _):
