@@ -122,7 +122,7 @@ class Rig:
                 f"--port={ROUTER_PORT}",
                 f"--metrics_port={METRICS_PORT}",
                 f"--workers={','.join(g.address for g in self.groups)}",
-                f"--worker_stall_timeout={STEP_TIMEOUT}s",
+                f"--stall_timeout={STEP_TIMEOUT}s",
             ],
             directory, METRICS_PORT,
         )

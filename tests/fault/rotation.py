@@ -21,7 +21,9 @@ class RotationWatch:
 
     def __init__(self, rig):
         self._address = rig.router.metrics_address
-        self._names = {group.address: group.name for group in rig.groups}
+        # As the router calls them: in the order of its list.
+        self._names = {f"worker-{i}": group.name
+                       for i, group in enumerate(rig.groups)}
         self._changed = threading.Condition()
         self._changes = {group.name: [] for group in rig.groups}
         self._ending = threading.Event()
