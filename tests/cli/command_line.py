@@ -10,6 +10,9 @@ BLOCKSERVE = os.environ["BLOCKSERVE_BINARY"]
 MODELS = pathlib.Path(os.environ["BLOCKSERVE_MODELS"])
 DEMO = MODELS / "demo-block"
 
+# What a killed server could not remove goes with the test's own files.
+os.environ["TMPDIR"] = os.environ["TEST_TMPDIR"]
+
 EXIT_BAD_INPUT = 2
 EXIT_PORT_IN_USE = 3
 
