@@ -47,7 +47,7 @@ class Process:
 
     def _start(self):
         with open(self.log_file, "ab") as log:
-            log.write(f"--- start {len(self.exit_codes) + 1}: "
+            log.write("--- start: "
                       f"{' '.join(self.arguments)}\n".encode())
             log.flush()
             self.started_at = time.monotonic()
@@ -68,8 +68,9 @@ class Process:
             with self._lock:
                 if self._closing:
                     return
-                self.exit_codes.append(code)
                 self._start()
+                # Last: who counts starts then reads when the last one was.
+                self.exit_codes.append(code)
 
     @property
     def num_starts(self):
