@@ -26,7 +26,7 @@ struct ResumeOptions {
   int max_attempts = 3;
   // How long a begun sequence waits for a worker that can take it.
   absl::Duration resume_timeout = absl::Seconds(30);
-  PlantedResumeDefects planted;
+  PlantedResumeDefects planted = {};
 };
 
 enum class AttemptFailure {
