@@ -14,6 +14,7 @@ void ResumePlan::OnDispatched(int worker) {
 }
 
 void ResumePlan::OnTokens(absl::Span<const uint32_t> ids) {
+  if (options_.planted.forget_tokens && num_dispatches_ > 1) return;
   tokens_.insert(tokens_.end(), ids.begin(), ids.end());
 }
 
@@ -25,7 +26,7 @@ ResumePlan::Verdict ResumePlan::OnFailed(AttemptFailure failure,
     if (lost_at_.has_value() && tokens_.size() <= *lost_at_) {
       return Verdict::kPoison;
     }
-    lost_at_ = tokens_.size();
+    if (!options_.planted.forget_losses) lost_at_ = tokens_.size();
   }
   if (now >= deadline_) return Verdict::kDeadline;
   if (num_failures_ >= options_.max_attempts) return Verdict::kGiveUp;

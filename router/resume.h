@@ -11,6 +11,13 @@
 
 namespace blockserve {
 
+// Defects that the simulation plants to see whether it finds them.
+struct PlantedResumeDefects {
+  bool forget_tokens = false;  // those of the second attempt and later
+  bool forget_losses = false;
+  bool never_wait = false;
+};
+
 struct ResumeOptions {
   // Go on elsewhere after tokens were delivered; else such a loss ends the
   // request, unless the client has seen nothing yet.
@@ -19,6 +26,7 @@ struct ResumeOptions {
   int max_attempts = 3;
   // How long a begun sequence waits for a worker that can take it.
   absl::Duration resume_timeout = absl::Seconds(30);
+  PlantedResumeDefects planted = {};
 };
 
 enum class AttemptFailure {
@@ -61,14 +69,14 @@ class ResumePlan {
   bool restarts() const { return !options_.mid_stream_resume && restartable_; }
 
   // Whether to wait for a worker, now that none can be had.
-  bool MayWait() const { return options_.mid_stream_resume && begun(); }
+  bool MayWait() const { return MayReturn() && !options_.planted.never_wait; }
   // Begins a wait unless one is under way.
   void BeginWait(absl::Time now);
   bool WaitIsOver(absl::Time now) const { return now >= wait_until_; }
 
   // Those to try last or, before the first token, not at all.
   absl::Span<const int> tried() const { return tried_; }
-  bool MayReturn() const { return MayWait(); }
+  bool MayReturn() const { return options_.mid_stream_resume && begun(); }
 
   // Delivered, so to be replayed.
   absl::Span<const uint32_t> tokens() const { return tokens_; }

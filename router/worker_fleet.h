@@ -96,6 +96,8 @@ class WorkerFleet : private WorkerConnectionListener {
   // The model served now or, if no worker is up, last; none before the first.
   std::optional<ServedModel> model() const;
   int num_healthy() const { return table_.num_healthy(Now()); }
+  int num_ejected() const { return table_.num_ejected(); }
+  int num_workers() const { return table_.num_workers(); }
 
  private:
   // What was last told about a worker.

@@ -93,10 +93,7 @@ std::optional<EjectionReason> WorkerTable::OnFailure(const WorkerLease& lease,
 
 bool WorkerTable::Eject(Worker& worker, absl::Time now) {
   if (!worker.health.is_ejected()) {
-    const auto num_ejected = std::count_if(
-        workers_.begin(), workers_.end(),
-        [](const auto& entry) { return entry.second.health.is_ejected(); });
-    if (2 * (num_ejected + 1) > static_cast<int64_t>(workers_.size())) {
+    if (2 * (NumEjected() + 1) > static_cast<int>(workers_.size())) {
       return false;
     }
   }
@@ -177,6 +174,22 @@ int WorkerTable::num_healthy(absl::Time now) const {
     }
   }
   return count;
+}
+
+int WorkerTable::NumEjected() const {
+  return static_cast<int>(std::count_if(
+      workers_.begin(), workers_.end(),
+      [](const auto& entry) { return entry.second.health.is_ejected(); }));
+}
+
+int WorkerTable::num_ejected() const {
+  absl::MutexLock lock(&mutex_);
+  return NumEjected();
+}
+
+int WorkerTable::num_workers() const {
+  absl::MutexLock lock(&mutex_);
+  return static_cast<int>(workers_.size());
 }
 
 int WorkerTable::num_outstanding_requests() const {

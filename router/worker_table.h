@@ -80,6 +80,8 @@ class WorkerTable {
 
   // Those that take requests.
   int num_healthy(absl::Time now) const;
+  int num_ejected() const;
+  int num_workers() const;
   int num_outstanding_requests() const;
   // None if it was removed.
   std::optional<Row> row(int worker, absl::Time now) const;
@@ -91,6 +93,7 @@ class WorkerTable {
     bool probing = false;
   };
 
+  int NumEjected() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   Worker* Find(int worker) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // The worker, if the lease is of its present generation.
   Worker* FindCurrent(const WorkerLease& lease)
