@@ -21,6 +21,9 @@ namespace {
 // A debug build on a busy machine is slow; a rank of a process does not vanish.
 constexpr absl::Duration kTimeout = absl::Minutes(5);
 
+using CheckpointOpener =
+    std::function<absl::StatusOr<std::unique_ptr<Checkpoint>>()>;
+
 // Destroyed backwards: the model uses all of the above it.
 struct Rank {
   std::unique_ptr<Communicator> communicator;
@@ -46,9 +49,9 @@ class ThreadedGroup final : public InProcessGroup {
     }
   }
 
-  absl::Status LoadRanks(const std::string& directory,
+  absl::Status LoadRanks(const ModelConfig& config,
+                         const CheckpointOpener& open_checkpoint,
                          const InProcessGroupOptions& options) {
-    ASSIGN_OR_RETURN(const ModelConfig config, ReadModelConfig(directory));
     std::vector<std::unique_ptr<Communicator>> communicators;
     if (options.size > 1) {
       communicators = CreateThreadGroup(
@@ -66,7 +69,7 @@ class ThreadedGroup final : public InProcessGroup {
         }
       }
       rank.group = {r, options.size, rank.communicator.get()};
-      RETURN_IF_ERROR(LoadRank(directory, options, rank));
+      RETURN_IF_ERROR(LoadRank(config, open_checkpoint, options, rank));
     }
     for (int r = 1; r < options.size; ++r) {
       ranks_[r].thread = std::thread([this, r] { RunSteps(ranks_[r]); });
@@ -105,7 +108,8 @@ class ThreadedGroup final : public InProcessGroup {
   }
 
  private:
-  static absl::Status LoadRank(const std::string& directory,
+  static absl::Status LoadRank(const ModelConfig& config,
+                               const CheckpointOpener& open_checkpoint,
                                const InProcessGroupOptions& options,
                                Rank& rank) {
     ASSIGN_OR_RETURN(rank.ops, options.create_ops());
@@ -118,8 +122,11 @@ class ThreadedGroup final : public InProcessGroup {
         observer(r, name, tensor);
       };
     }
+    if (rank.group.rank > 0) model_options.on_part = nullptr;
+    ASSIGN_OR_RETURN(const std::unique_ptr<Checkpoint> checkpoint,
+                     open_checkpoint());
     ASSIGN_OR_RETURN(rank.model,
-                     LoadModel(directory, model_options, *rank.ops));
+                     LoadModel(config, *checkpoint, model_options, *rank.ops));
     return absl::OkStatus();
   }
 
@@ -166,12 +173,20 @@ class ThreadedGroup final : public InProcessGroup {
 
 absl::StatusOr<std::unique_ptr<InProcessGroup>> InProcessGroup::Load(
     const std::string& directory, const InProcessGroupOptions& options) {
+  ASSIGN_OR_RETURN(const ModelConfig config, ReadModelConfig(directory));
+  return Load(
+      config, [&] { return Checkpoint::Open(directory); }, options);
+}
+
+absl::StatusOr<std::unique_ptr<InProcessGroup>> InProcessGroup::Load(
+    const ModelConfig& config, const CheckpointOpener& open_checkpoint,
+    const InProcessGroupOptions& options) {
   if (options.size < 1 || options.size > kMaxRanks) {
     return absl::InvalidArgumentError(absl::StrCat(
         "ranks: expected 1 to ", kMaxRanks, ", got ", options.size));
   }
   auto group = std::make_unique<ThreadedGroup>(options.size);
-  RETURN_IF_ERROR(group->LoadRanks(directory, options));
+  RETURN_IF_ERROR(group->LoadRanks(config, open_checkpoint, options));
   return group;
 }
 

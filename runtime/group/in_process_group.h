@@ -1,4 +1,5 @@
-// A group whose ranks are threads of this process: for golden checks and tests.
+// A group whose ranks are threads of this process: for golden checks,
+// benchmarks and tests.
 #ifndef BLOCKSERVE_RUNTIME_GROUP_IN_PROCESS_GROUP_H_
 #define BLOCKSERVE_RUNTIME_GROUP_IN_PROCESS_GROUP_H_
 
@@ -11,13 +12,16 @@
 #include "kernels/api/ops.h"
 #include "kernels/api/tensor_view.h"
 #include "parallel/api/communicator.h"
+#include "runtime/config/model_config.h"
 #include "runtime/model/model.h"
+#include "runtime/weights/checkpoint.h"
 
 namespace blockserve {
 
 struct InProcessGroupOptions {
   int size = 1;
-  // Of every rank; `group` and `observer` are filled in.
+  // Of every rank, but `on_part` of rank 0 alone; `group` and `observer` are
+  // filled in.
   ModelOptions model;
   // Makes one rank's device.
   std::function<absl::StatusOr<std::unique_ptr<Ops>>()> create_ops;
@@ -37,6 +41,12 @@ class InProcessGroup : public Model {
  public:
   static absl::StatusOr<std::unique_ptr<InProcessGroup>> Load(
       const std::string& directory, const InProcessGroupOptions& options);
+  // The same of tensors that need not lie on a disk: one checkpoint a rank.
+  static absl::StatusOr<std::unique_ptr<InProcessGroup>> Load(
+      const ModelConfig& config,
+      const std::function<absl::StatusOr<std::unique_ptr<Checkpoint>>()>&
+          open_checkpoint,
+      const InProcessGroupOptions& options);
 
   // The part of one rank; between steps.
   virtual const Model& rank_model(int rank) const = 0;

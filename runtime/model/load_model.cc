@@ -36,12 +36,20 @@ absl::StatusOr<std::unique_ptr<Model>> LoadModel(
   ASSIGN_OR_RETURN(std::unique_ptr<Checkpoint> checkpoint,
                    Checkpoint::Open(directory));
   if (progress) checkpoint->SetProgress(std::move(progress));
-  WeightLoader loader(*checkpoint, ops);
+  return LoadModel(config, *checkpoint, options, ops);
+}
+
+absl::StatusOr<std::unique_ptr<Model>> LoadModel(const ModelConfig& config,
+                                                 Checkpoint& checkpoint,
+                                                 const ModelOptions& options,
+                                                 Ops& ops) {
+  RETURN_IF_ERROR(ValidateLimits(options.limits));
+  WeightLoader loader(checkpoint, ops);
   for (const ModelEntry& entry : kModels) {
     if (entry.family != config.family) continue;
     ASSIGN_OR_RETURN(std::unique_ptr<Model> model,
                      entry.load(config, options, loader));
-    RETURN_IF_ERROR(checkpoint->CheckAllRead());
+    RETURN_IF_ERROR(checkpoint.CheckAllRead());
     return model;
   }
   return absl::UnimplementedError("this family of models is not served");

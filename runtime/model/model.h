@@ -20,6 +20,8 @@
 
 namespace blockserve {
 
+class Checkpoint;
+
 // A *unit* is what one entry of the paged KV cache stands for: a block of
 // tokens_per_step() tokens in a Block Transformer, one token in a vanilla
 // model. Token t of a sequence (prompt padding included) is in unit
@@ -80,6 +82,12 @@ struct ModelLimits {
 // Where a prefix's positions lie (FORMAT.md 5.7).
 enum class PrefixPositions { kForward, kReferenceGenerate };
 
+// What a step is made of, in this order: the upload of its input, embedder (of
+// a vanilla model the table of ids), the trunk with the paged cache, what
+// follows its outputs (token decoder, head), the way back of the tokens.
+enum class StepPart { kInput, kEmbedder, kCachedTrunk, kTokenDecoder, kOutput };
+inline constexpr int kNumStepParts = 5;
+
 struct ModelOptions {
   ModelLimits limits;
   PrefixPositions prefix_positions = PrefixPositions::kForward;
@@ -89,6 +97,8 @@ struct ModelOptions {
   // Tests only: sees named intermediate tensors ("embedder.output",
   // "block_decoder.layer_input.0", ...; model/observed_tensors.md).
   std::function<void(std::string_view, const TensorView&)> observer;
+  // Profiling only: told to which part the operations belong that follow.
+  std::function<void(StepPart)> on_part;
 };
 
 struct PartSize {
@@ -134,6 +144,12 @@ inline const RankGroup& GroupOf(const ModelOptions& options) {
 absl::StatusOr<std::unique_ptr<Model>> LoadModel(
     const std::string& directory, const ModelOptions& options, Ops& ops,
     std::function<void(int64_t, int64_t)> progress = nullptr);
+// The same from a configuration and tensors that need not lie on a disk; the
+// checkpoint is read while loading.
+absl::StatusOr<std::unique_ptr<Model>> LoadModel(const ModelConfig& config,
+                                                 Checkpoint& checkpoint,
+                                                 const ModelOptions& options,
+                                                 Ops& ops);
 
 // KV bytes of one page on this rank, for sizing the pool before loading.
 size_t KvBytesPerPage(const ModelConfig& config, const RankGroup& group,

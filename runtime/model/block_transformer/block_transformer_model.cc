@@ -37,6 +37,7 @@ BlockTransformerModel::BlockTransformerModel(const ModelConfig& config,
       group_(GroupOf(options)),
       ops_(ops),
       observer_(options.observer, ops),
+      on_part_(options.on_part),
       scratch_(ops) {}
 
 absl::StatusOr<std::unique_ptr<Model>> BlockTransformerModel::Load(
@@ -100,18 +101,23 @@ absl::Status BlockTransformerModel::LoadParts(const ModelOptions& options,
 absl::StatusOr<StepOutput> BlockTransformerModel::Step(const StepInput& input) {
   RETURN_IF_ERROR(ValidateStep(input, rules_));
   if (input.chunks.empty()) return StepOutput{};
+  BeginPart(StepPart::kInput);
   SetInput(input);
 
   const PagedBatch& batch = block_decoder_->batch();
   const TensorView blocks = block_decoder_->residual();
+  BeginPart(StepPart::kEmbedder);
   embedder_->Embed(batch.num_units(), blocks);  // [num_units, block_dim]
   observer_.Show("embedder.output", blocks);
   // [num_own_rows, block_dim]: what follows is data-parallel.
+  BeginPart(StepPart::kCachedTrunk);
   const TensorView contexts = block_decoder_->Run();
   if (!input.rows.empty()) {
     if (tokens_->num_rows() > 0) {
+      BeginPart(StepPart::kTokenDecoder);
       token_decoder_->Decode(contexts, input.num_tokens, *tokens_);
     }
+    BeginPart(StepPart::kOutput);
     tokens_->ReadBack();
   }
   RETURN_IF_ERROR(SynchronizeGroup(group_));

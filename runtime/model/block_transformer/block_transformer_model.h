@@ -3,6 +3,7 @@
 #ifndef BLOCKSERVE_RUNTIME_MODEL_BLOCK_TRANSFORMER_BLOCK_TRANSFORMER_MODEL_H_
 #define BLOCKSERVE_RUNTIME_MODEL_BLOCK_TRANSFORMER_BLOCK_TRANSFORMER_MODEL_H_
 
+#include <functional>
 #include <memory>
 #include <vector>
 
@@ -42,6 +43,9 @@ class BlockTransformerModel final : public Model {
                         Ops& ops);
 
   absl::Status LoadParts(const ModelOptions& options, WeightLoader& loader);
+  void BeginPart(StepPart part) const {
+    if (on_part_) on_part_(part);
+  }
   // Fills the host's side of the step and uploads it.
   void SetInput(const StepInput& input);
 
@@ -50,6 +54,7 @@ class BlockTransformerModel final : public Model {
   const RankGroup& group_;
   Ops& ops_;
   const Observer observer_;
+  const std::function<void(StepPart)> on_part_;
   ScratchAllocator scratch_;
   StepMetadata metadata_;
   std::unique_ptr<Activations> activations_;

@@ -18,6 +18,7 @@ GptNeoXModel::GptNeoXModel(const ModelConfig& config,
       group_(GroupOf(options)),
       ops_(ops),
       observer_(options.observer, ops),
+      on_part_(options.on_part),
       scratch_(ops),
       ids_(metadata_.AddInt32(options.limits.max_units_per_step)) {}
 
@@ -68,13 +69,18 @@ absl::Status GptNeoXModel::LoadParts(WeightLoader& loader) {
 absl::StatusOr<StepOutput> GptNeoXModel::Step(const StepInput& input) {
   RETURN_IF_ERROR(ValidateStep(input, rules_));
   if (input.chunks.empty()) return StepOutput{};
+  BeginPart(StepPart::kInput);
   SetInput(input);
 
   const TensorView residual = trunk_->residual();  // [num_units, hidden_dim]
+  BeginPart(StepPart::kEmbedder);
   table_.Lookup(ops_, metadata_.DeviceInt32(ids_, {residual.dim(0)}), residual);
+  BeginPart(StepPart::kCachedTrunk);
   const TensorView outputs = trunk_->Run();  // [num_own_rows, hidden_dim]
   if (!input.rows.empty()) {
+    BeginPart(StepPart::kTokenDecoder);
     if (tokens_->num_rows() > 0) tokens_->Sample(outputs, *head_, /*offset=*/0);
+    BeginPart(StepPart::kOutput);
     tokens_->ReadBack();
   }
   RETURN_IF_ERROR(SynchronizeGroup(group_));

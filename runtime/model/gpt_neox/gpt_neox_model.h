@@ -2,6 +2,7 @@
 #ifndef BLOCKSERVE_RUNTIME_MODEL_GPT_NEOX_GPT_NEOX_MODEL_H_
 #define BLOCKSERVE_RUNTIME_MODEL_GPT_NEOX_GPT_NEOX_MODEL_H_
 
+#include <functional>
 #include <memory>
 #include <vector>
 
@@ -40,6 +41,9 @@ class GptNeoXModel final : public Model {
                Ops& ops);
 
   absl::Status LoadParts(WeightLoader& loader);
+  void BeginPart(StepPart part) const {
+    if (on_part_) on_part_(part);
+  }
   void SetInput(const StepInput& input);
 
   const ModelConfig config_;
@@ -47,6 +51,7 @@ class GptNeoXModel final : public Model {
   const RankGroup& group_;
   Ops& ops_;
   const Observer observer_;
+  const std::function<void(StepPart)> on_part_;
   ScratchAllocator scratch_;
   StepMetadata metadata_;
   StepMetadata::Array ids_;  // [max_units]
