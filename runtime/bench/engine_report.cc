@@ -12,7 +12,7 @@ namespace {
 
 using nlohmann::ordered_json;
 
-constexpr int kNameWidth = 24;
+constexpr int kNameWidth = 25;
 
 double MiB(int64_t bytes) {
   return static_cast<double>(bytes) / static_cast<double>(1 << 20);
