@@ -1,6 +1,7 @@
 #include "runtime/bench/engine_benchmark.h"
 
 #include <sched.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <fstream>
@@ -11,6 +12,7 @@
 #include "kernels/profile/machine_peaks.h"
 #include "runtime/base/monotonic_clock.h"
 #include "runtime/base/status_macros.h"
+#include "runtime/bench/machine_load.h"
 #include "runtime/group/in_process_group.h"
 #include "runtime/worker/available_memory.h"
 
@@ -243,6 +245,7 @@ class EngineBenchmark {
     RETURN_IF_ERROR(WarmUp(runner));
     const double num_tokens =
         double{1} * report_.shape.batch * report_.shape.decode;
+    const std::optional<CpuTimes> cpu_before = ReadCpuTimes();
     for (int i = 1; i <= options_.repeat; ++i) {
       Tell(absl::StrCat("run ", i, " of ", options_.repeat));
       ASSIGN_OR_RETURN(const BatchTimes times,
@@ -250,6 +253,10 @@ class EngineBenchmark {
       report_.times += times;
       report_.tokens_per_second.push_back(num_tokens /
                                           absl::ToDoubleSeconds(times.total));
+    }
+    const std::optional<CpuTimes> cpu_after = ReadCpuTimes();
+    if (cpu_before.has_value() && cpu_after.has_value()) {
+      report_.others_cpu_share = OthersShare(*cpu_before, *cpu_after);
     }
     std::sort(report_.tokens_per_second.begin(),
               report_.tokens_per_second.end());

@@ -6,6 +6,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <functional>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -62,6 +63,8 @@ struct EngineBenchReport {
   std::vector<double> tokens_per_second;  // of the repeats, in order of size
   BatchTimes times;                       // over all repeats
   MachinePeaks peaks;
+  // Of all cores' time during the repeats; none if unknown.
+  std::optional<double> others_cpu_share;
   // Of one batch; zero for a model without (HasRoofline).
   Work prefill_work;
   Work decode_work;

@@ -13,6 +13,8 @@ namespace {
 using nlohmann::ordered_json;
 
 constexpr int kNameWidth = 25;
+// Others' share of a machine on which figures mean something.
+constexpr double kBusyShare = 0.05;
 
 double MiB(int64_t bytes) {
   return static_cast<double>(bytes) / static_cast<double>(1 << 20);
@@ -56,6 +58,12 @@ class Table {
  private:
   std::string text_;
 };
+
+std::string OthersText(double share) {
+  std::string text = absl::StrFormat("%.0f%% of the cores' time", 100 * share);
+  if (share > kBusyShare) absl::StrAppend(&text, ": these figures are low");
+  return text;
+}
 
 void AddRoofline(const EngineBenchReport& report, Table& table) {
   table.Add("GEMM peak", absl::StrFormat("%.1f GFLOP/s (oneDNN 256x3072x768)",
@@ -155,6 +163,9 @@ std::string ToTable(const EngineBenchReport& report,
             absl::StrFormat("%.1f", report.DecodeTokensPerSecond()));
   table.Add("  prompt tokens/s",
             absl::StrFormat("%.1f", report.PrefillTokensPerSecond()));
+  if (report.others_cpu_share.has_value()) {
+    table.Add("other processes", OthersText(*report.others_cpu_share));
+  }
   AddRoofline(report, table);
   table.Add(
       "memory",
@@ -189,6 +200,10 @@ std::string ToJson(const EngineBenchReport& report, const RunContext& context) {
   json["tokens_per_second_max"] = report.tokens_per_second.back();
   json["decode_tokens_per_second"] = report.DecodeTokensPerSecond();
   json["prefill_tokens_per_second"] = report.PrefillTokensPerSecond();
+  json["other_processes_cpu_share"] = nullptr;
+  if (report.others_cpu_share.has_value()) {
+    json["other_processes_cpu_share"] = *report.others_cpu_share;
+  }
   AddRooflineToJson(report, json);
   json["phases"] = PhasesToJson(report);
   json["memory"] = {{"weights", report.memory.weights},

@@ -63,6 +63,17 @@ TEST(EngineReportTest, WhatIsNotKnownIsNull) {
   EXPECT_TRUE(json.at("phases").is_null());
 }
 
+TEST(EngineReportTest, SaysWhenOthersTookPartOfTheMachine) {
+  EngineBenchReport report = Report();
+  EXPECT_EQ(ToTable(report, RunContext()).find("other processes"),
+            std::string::npos);
+  report.others_cpu_share = 0.01;
+  EXPECT_EQ(ToTable(report, RunContext()).find("low"), std::string::npos);
+  report.others_cpu_share = 0.5;
+  EXPECT_NE(ToTable(report, RunContext()).find("50% of the cores' time: these"),
+            std::string::npos);
+}
+
 TEST(EngineReportTest, TheTableAlignsItsValues) {
   RunContext context;
   context.command = "blockserve bench engine";

@@ -38,6 +38,7 @@ class BenchEngineTest(unittest.TestCase):
         for pool in ("weights", "kv_cache", "scratch"):
             self.assertGreater(report["memory"][pool], 0, pool)
         self.assertGreater(report["memory"]["resident"], report["memory"]["weights"])
+        self.assertIn("other_processes_cpu_share", report)
         for line in ("tokens/s", "roofline share", "head_and_sampling"):
             self.assertIn(line, table)
 
