@@ -42,8 +42,8 @@ struct EngineBenchOptions {
   size_t bandwidth_bytes = size_t{2} << 30;
 };
 
-// Peaks of the machine, each the median of measurements before and after the
-// runs.
+// Peaks of the machine, measured some times before and after the runs: the best
+// product, the median read.
 struct MachinePeaks {
   double gemm_flops = 0;
   double read_bytes_per_second = 0;

@@ -61,7 +61,8 @@ class Table {
 
 std::string OthersText(double share) {
   std::string text = absl::StrFormat("%.0f%% of the cores' time", 100 * share);
-  if (share > kBusyShare) absl::StrAppend(&text, ": these figures are low");
+  if (share > kBusyShare)
+    absl::StrAppend(&text, ": these figures are not the machine's");
   return text;
 }
 
