@@ -16,10 +16,11 @@ absl::StatusOr<std::unique_ptr<Communicator>> CreateCommunicator(
     return absl::InvalidArgumentError(absl::StrCat(
         "collectives must be auto, shm, gloo or nccl, got \"", kind, "\""));
   }
+  // NCCL's (parallel/nccl) is made for a stream, which the cuda backend is to
+  // bring; until there is one, no binary has it.
   if (kind == "nccl") {
     return absl::FailedPreconditionError(
-        "collectives nccl are for the cuda backend, which is not built in; "
-        "build with --config=cuda");
+        "collectives nccl are for the cuda backend, which is not built in");
   }
   if (size == 1) return CreateLocalCommunicator(limits);
   if (kind == "shm" && !one_host) {
