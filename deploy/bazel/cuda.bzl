@@ -4,5 +4,5 @@
 # compiler's default path, as those of all libraries (debian.BUILD).
 CUDA_ONLY = select({
     "//:cuda": [],
-    "//conditions:default": ["@platforms//:incompatible"],
+    "//conditions:default": ["//deploy/bazel:never"],
 })
