@@ -10,8 +10,9 @@ usage() {
 Usage: ./quickstart.sh [--once PROMPT]
 
 Installs the packages BlockServe builds with (Debian 12, as root or through
-sudo), builds it, serves the embedded demo model with a router and a worker on
-this machine, streams the answer to a prompt, and serves until Ctrl-C.
+sudo), builds it, serves the embedded demo model on this machine with a router
+and a group of two ranks, which share the model's weights and cache, streams the
+answer to a prompt, and serves until Ctrl-C.
 
   --once PROMPT   print one completion of PROMPT to standard output and exit,
                   leaving nothing running
@@ -57,20 +58,21 @@ bazel build "${flags[@]}" --show_progress_rate_limit=10 \
   //runtime/worker:blockserve_worker >&2 || fail "the build failed (above)"
 blockserve=$BLOCKSERVE_ROOT/bazel-bin/runtime/cli/blockserve
 model=$BLOCKSERVE_ROOT/models/demo-block
+ranks=(--tensor_parallel_size=2)
 sampling=(--temperature=0.6 --max_tokens=60)
 
 if [ -n "$once" ]; then
   bazel shutdown >/dev/null 2>&1 || true
-  say "completing with the demo model"
+  say "completing with the demo model on a group of two ranks"
   exec "$blockserve" generate --model="$model" --prompt="$prompt" \
-    "${sampling[@]}"
+    "${ranks[@]}" "${sampling[@]}"
 fi
 
 port=${PORT:-50051}
 metrics_port=${METRICS_PORT:-9090}
 log=$(mktemp -t blockserve.XXXXXX.log)
-say "starting a router and a worker on the demo model (log: $log)"
-"$blockserve" serve --model="$model" --port="$port" \
+say "starting a router and a group of two ranks on the demo model (log: $log)"
+"$blockserve" serve --model="$model" "${ranks[@]}" --port="$port" \
   --metrics_port="$metrics_port" >"$log" 2>&1 &
 server=$!
 stop() {
@@ -96,7 +98,8 @@ echo
 cat <<TEXT
 
 API:      localhost:$port   (gRPC, blockserve.v1.InferenceService, with reflection)
-Metrics:  http://localhost:$metrics_port/metrics
+Metrics:  http://localhost:$metrics_port/metrics   (router)
+$(sed -n '/^ready /s| worker_metrics=\(\S*\)|\n          \1   (rank)|gp' "$log" | tail -n +2)
 
 Try next, in another terminal:
   bazel-bin/runtime/cli/blockserve generate --server=localhost:$port --prompt="Call me" --temperature=0.6 --max_tokens=80

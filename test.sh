@@ -75,9 +75,9 @@ run_tests() {
 if [ -n "$long" ]; then
   run_tests default --test_tag_filters=-gpu //...
   run_tests tsan --config=tsan --build_tests_only \
-    --test_tag_filters=-no_tsan,-python,-gpu //router/... //runtime/engine/... \
-    //runtime/serving/... //runtime/text/... //runtime/tokenizer/... \
-    //runtime/worker/...
+    --test_tag_filters=-no_tsan,-python,-gpu //parallel/... //router/... \
+    //runtime/engine/... //runtime/group/... //runtime/serving/... \
+    //runtime/text/... //runtime/tokenizer/... //runtime/worker/...
   run_tests asan --config=asan --test_tag_filters=-gpu,-no_asan //...
 else
   run_tests default --test_tag_filters=-gpu,-slow //...
@@ -85,7 +85,8 @@ else
   # which is not built with it, does to its own objects.
   run_tests tsan --config=tsan --build_tests_only \
     --test_tag_filters=-no_tsan,-gpu,-slow \
-    //runtime/engine/... //runtime/tokenizer:tokenizer_threads_test
+    //parallel/... //runtime/engine/... //runtime/group/... \
+    //runtime/tokenizer:tokenizer_threads_test
 fi
 gpu_tests=$(bazel query --noshow_progress 'attr(tags, "\bgpu\b", tests(//...))' \
   2>/dev/null | wc -l)

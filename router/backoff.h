@@ -12,7 +12,7 @@ namespace blockserve {
 
 struct BackoffOptions {
   absl::Duration initial = absl::Milliseconds(50);
-  absl::Duration max = absl::Seconds(2);
+  absl::Duration max = absl::Seconds(1);
 };
 
 // Not thread-safe.

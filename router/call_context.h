@@ -5,6 +5,7 @@
 #include "router/admission.h"
 #include "router/random_source.h"
 #include "router/request_registry.h"
+#include "router/resume.h"
 #include "router/router_metrics.h"
 #include "router/worker_fleet.h"
 #include "runtime/tokenizer/tokenizer.h"
@@ -19,6 +20,7 @@ struct CallContext {
   RouterMetrics* metrics = nullptr;
   RandomSource* random = nullptr;
   const Tokenizer* tokenizer = nullptr;
+  ResumeOptions resume;
 };
 
 }  // namespace blockserve

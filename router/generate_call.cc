@@ -61,6 +61,7 @@ std::shared_ptr<RoutedRequest> GenerateCall::NewRequest(int index,
   options.blocks = model_.NumBlocks(spec_.prompt_ids.size()) +
                    model_.NumBlocks(spec_.sampling.max_tokens());
   options.deadline = info_.deadline;
+  options.resume = context_.resume;
   options.restart_after_tokens = restart_after_tokens_;
   auto* command = options.command.mutable_generate();
   command->mutable_prompt_ids()->Add(spec_.prompt_ids.begin(),
@@ -107,6 +108,8 @@ void GenerateCall::FillEnd(const Choice& choice,
                            const worker::v1::RequestEvent& event,
                            v1::GenerateStreamResponse* delta) {
   delta->set_seed(choice.seed);
+  const int num_migrations = choice.request->num_migrations();
+  delta->set_migration_count(num_migrations);
   *delta->mutable_usage() = CurrentUsage();
   v1::Timings& timings = *delta->mutable_timings();
   if (event.has_done()) {
@@ -114,10 +117,13 @@ void GenerateCall::FillEnd(const Choice& choice,
     *timings.mutable_prefill() = event.done().prefill_time();
     *timings.mutable_first_token() = event.done().first_token_time();
     *timings.mutable_total() = event.done().total_time();
-    return;
+    if (num_migrations == 0) return;
   }
-  // Cut at a stop string: the worker's own times never come.
-  SetDuration(first_token_ - info_.arrival, *timings.mutable_first_token());
+  // Cut at a stop string, the worker's own times never come; after a move the
+  // last worker's are those of its part.
+  if (started_) {
+    SetDuration(first_token_ - info_.arrival, *timings.mutable_first_token());
+  }
   SetDuration(MonotonicNow() - info_.arrival, *timings.mutable_total());
 }
 

@@ -59,6 +59,7 @@ void GenerateReactor::Append(int index, v1::GenerateStreamResponse delta) {
     choice.mutable_matched_stop()->Swap(delta.mutable_matched_stop());
   }
   choice.set_seed(delta.seed());
+  choice.set_migration_count(delta.migration_count());
   MergeTimings(delta.timings(), response_->mutable_timings());
 }
 

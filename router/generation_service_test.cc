@@ -228,7 +228,7 @@ TEST_F(GenerationServiceTest, ReportsLogprobs) {
   ASSERT_EQ(response.choices(0).logprobs_size(), 2);
   const v1::TokenLogprob& logprob = response.choices(0).logprobs(1);
   EXPECT_EQ(logprob.token(), "b");
-  EXPECT_EQ(logprob.logprob(), -0.5f);
+  EXPECT_EQ(logprob.logprob(), -0.625f);
   ASSERT_EQ(logprob.top_size(), 2);
   EXPECT_EQ(logprob.top(1).token(), "c");
 }

@@ -5,12 +5,33 @@
 
 #include "absl/strings/str_cat.h"
 #include "router/duration_proto.h"
-#include "runtime/base/monotonic_clock.h"
 
 namespace blockserve {
 namespace {
 
 constexpr absl::Duration kRetryDelay = absl::Milliseconds(500);
+
+// Scores have no tokens to go on from.
+ResumeOptions ResumeOptionsOf(const RoutedRequestOptions& options) {
+  ResumeOptions resume = options.resume;
+  if (!options.command.has_generate()) resume.mid_stream_resume = false;
+  return resume;
+}
+
+AttemptFailure FailureOf(const RpcError& error) {
+  if (error.reason == kDraining) return AttemptFailure::kLeft;
+  return error.reason == kWorkerLost || error.reason == kEngineError
+             ? AttemptFailure::kLost
+             : AttemptFailure::kRefused;
+}
+
+// Whether the worker, rather than the request, is to blame.
+bool IsWorkersFault(const RpcError& error) {
+  return error.code == grpc::StatusCode::UNAVAILABLE ||
+         error.code == grpc::StatusCode::INTERNAL ||
+         error.code == grpc::StatusCode::UNKNOWN ||
+         error.code == grpc::StatusCode::DATA_LOSS;
+}
 
 }  // namespace
 
@@ -40,132 +61,235 @@ RoutedRequest::RoutedRequest(WorkerFleet* fleet, RouterMetrics* metrics,
       metrics_(metrics),
       random_(random),
       options_(std::move(options)),
-      listener_(std::move(listener)) {}
+      listener_(std::move(listener)),
+      plan_(ResumeOptionsOf(options_), options_.deadline,
+            options_.restart_after_tokens) {}
 
 void RoutedRequest::Start() {
-  std::optional<RpcError> error;
+  RpcError error = NoHealthyWorkerError(kRetryDelay);
   {
     absl::MutexLock lock(&mutex_);
     if (ended_) return;
-    error = Dispatch();
-    if (error.has_value()) ended_ = true;
+    if (fleet_->Now() >= options_.deadline) {
+      error = TimeoutError(false);
+    } else if (Dispatch()) {
+      return;
+    }
+    ended_ = true;
   }
-  if (error.has_value()) listener_->OnRoutedError(options_.index, *error);
+  listener_->OnRoutedError(options_.index, error);
 }
 
 void RoutedRequest::Cancel() {
   absl::MutexLock lock(&mutex_);
   if (ended_) return;
   ended_ = true;
-  if (!worker_.has_value()) return;
-  fleet_->CancelRequest(*worker_, wire_id_);
-  ReleaseWorker();
+  if (!lease_.has_value()) return;
+  fleet_->CancelRequest(*lease_, wire_id_);
+  LeaveWorker();
 }
 
-std::optional<RpcError> RoutedRequest::Dispatch() {
-  RpcError error = NoHealthyWorkerError(kRetryDelay);
-  while (attempt_ < kMaxAttempts) {
-    const absl::Duration time_left = options_.deadline - MonotonicNow();
-    if (time_left <= absl::ZeroDuration()) return TimeoutError(false);
-    const std::optional<int> worker =
-        fleet_->Acquire(options_.blocks, lost_worker_);
-    if (!worker.has_value()) return error;
-    if (attempt_++ > 0) metrics_->Retried();
-    worker_ = worker;
-    num_tokens_ = 0;
-    // Unique on the worker even if clients reuse their ids, and if it has more
-    // routers than this one.
-    wire_id_ = absl::StrCat(options_.request_id, "/", options_.index, "/",
-                            absl::Hex(random_->Next(), absl::kZeroPad16));
-    worker::v1::ExecuteRequest command = options_.command;
-    if (command.has_generate()) {
-      command.mutable_generate()->set_request_id(wire_id_);
-      SetDuration(time_left, *command.mutable_generate()->mutable_timeout());
-    } else {
-      command.mutable_score()->set_request_id(wire_id_);
-      SetDuration(time_left, *command.mutable_score()->mutable_timeout());
-    }
-    if (fleet_->StartRequest(
-            *worker, wire_id_, std::move(command),
-            std::make_shared<Attempt>(shared_from_this(), attempt_))) {
-      return std::nullopt;
-    }
-    error = LossError("the connection is broken");
-    ReleaseWorker();
-    lost_worker_ = worker;
+int RoutedRequest::num_migrations() const {
+  absl::MutexLock lock(&mutex_);
+  return std::max(0, plan_.num_migrations());
+}
+
+bool RoutedRequest::Dispatch() {
+  // Connections that broke a moment ago.
+  std::vector<int> unreachable;
+  while (true) {
+    const std::optional<WorkerLease> lease = Acquire(unreachable);
+    if (!lease.has_value()) return false;
+    if (Send(*lease)) return true;
+    unreachable.push_back(lease->worker);
   }
-  return error;
+}
+
+std::optional<WorkerLease> RoutedRequest::Acquire(
+    const std::vector<int>& unreachable) {
+  std::vector<int> excluded = unreachable;
+  excluded.insert(excluded.end(), plan_.tried().begin(), plan_.tried().end());
+  auto lease = fleet_->Acquire(options_.blocks, excluded);
+  if (lease.has_value() || !plan_.MayReturn()) return lease;
+  return fleet_->Acquire(options_.blocks, unreachable);
+}
+
+bool RoutedRequest::Send(const WorkerLease& lease) {
+  // Unique on the worker even if clients reuse their ids, and if it has more
+  // routers than this one.
+  wire_id_ = absl::StrCat(options_.request_id, "/", options_.index, "/",
+                          absl::Hex(random_->Next(), absl::kZeroPad16));
+  const absl::Duration time_left =
+      std::max(options_.deadline - fleet_->Now(), absl::Milliseconds(1));
+  worker::v1::ExecuteRequest command = options_.command;
+  if (command.has_generate()) {
+    auto* generate = command.mutable_generate();
+    generate->set_request_id(wire_id_);
+    SetDuration(time_left, *generate->mutable_timeout());
+    generate->mutable_resume_ids()->Add(plan_.tokens().begin(),
+                                        plan_.tokens().end());
+  } else {
+    command.mutable_score()->set_request_id(wire_id_);
+    SetDuration(time_left, *command.mutable_score()->mutable_timeout());
+  }
+  lease_ = lease;
+  succeeded_ = false;
+  if (!fleet_->StartRequest(
+          lease, wire_id_, std::move(command),
+          std::make_shared<Attempt>(shared_from_this(), ++attempt_))) {
+    lease_.reset();
+    fleet_->Release(lease, options_.blocks);
+    return false;
+  }
+  plan_.OnDispatched(lease.worker);
+  return true;
+}
+
+bool RoutedRequest::Redispatch() {
+  if (!fleet_->TryBeginRetry(next_cause_)) {
+    if (!waiting_after_.has_value()) metrics_->RetryRefused();
+    return false;
+  }
+  cause_ = next_cause_;
+  if (!Dispatch()) {
+    EndRetry();
+    return false;
+  }
+  metrics_->Retried();
+  metrics_->Migrated(plan_.begun());
+  return true;
 }
 
 void RoutedRequest::OnEvent(int attempt,
                             const worker::v1::RequestEvent& event) {
   if (event.has_done() && event.done().code() != 0) {
-    EndAttempt(attempt, ErrorFromWorker(event.done()));
+    RpcError error = ErrorFromWorker(event.done());
+    const AttemptFailure failure = FailureOf(error);
+    EndAttempt(attempt, failure, std::move(error));
     return;
   }
   {
     absl::MutexLock lock(&mutex_);
     if (ended_ || attempt != attempt_) return;
-    num_tokens_ += event.token_ids_size();
+    if (!succeeded_) {
+      succeeded_ = true;
+      fleet_->ReportSuccess(*lease_);
+      EndRetry();
+    }
+    plan_.OnTokens(
+        absl::MakeConstSpan(event.token_ids().data(), event.token_ids_size()));
     if (event.has_done()) {
       ended_ = true;
-      ReleaseWorker();
+      LeaveWorker();
     }
   }
   listener_->OnRoutedEvent(options_.index, event);
 }
 
 void RoutedRequest::OnLost(int attempt, const absl::Status& why) {
-  RpcError error;
-  {
-    absl::MutexLock lock(&mutex_);
-    error = LossError(why.message());
-  }
-  EndAttempt(attempt, std::move(error));
+  EndAttempt(attempt, AttemptFailure::kLost, WorkerLostError(why.message()));
 }
 
-void RoutedRequest::EndAttempt(int attempt, RpcError error) {
+void RoutedRequest::EndAttempt(int attempt, AttemptFailure failure,
+                               RpcError error) {
   bool retry = false;
   bool restart = false;
   {
     absl::MutexLock lock(&mutex_);
     if (ended_ || attempt != attempt_) return;
-    lost_worker_ = worker_;
-    ReleaseWorker();
-    retry = MayRetry(error);
-    restart = retry && num_tokens_ > 0;
-    if (!retry) ended_ = true;
+    const ResumePlan::Verdict verdict = NoteFailure(failure, error);
+    retry = verdict == ResumePlan::Verdict::kRetry;
+    restart = retry && plan_.begun() && plan_.restarts();
+    if (restart) plan_.Restart();
+    if (!retry) {
+      ended_ = true;
+      error = FinalError(verdict, std::move(error));
+    }
   }
   if (restart) listener_->OnRoutedRestart(options_.index);
   if (retry) {
     absl::MutexLock lock(&mutex_);
     if (ended_) return;  // cancelled meanwhile
-    std::optional<RpcError> failure = Dispatch();
-    if (!failure.has_value()) return;
-    // That nobody else is there is less telling than what happened.
-    if (failure->reason != kNoHealthyWorker) error = *std::move(failure);
+    if (Redispatch() || Wait(error)) return;
     ended_ = true;
+    error = FinalError(ResumePlan::Verdict::kGiveUp, std::move(error));
   }
   listener_->OnRoutedError(options_.index, error);
 }
 
-bool RoutedRequest::MayRetry(const RpcError& error) const {
-  return error.code == grpc::StatusCode::UNAVAILABLE &&
-         attempt_ < kMaxAttempts &&
-         (num_tokens_ == 0 || options_.restart_after_tokens) &&
-         MonotonicNow() < options_.deadline;
-}
-
-void RoutedRequest::ReleaseWorker() {
-  fleet_->Release(*worker_, options_.blocks);
-  worker_.reset();
-}
-
-RpcError RoutedRequest::LossError(absl::string_view why) const {
-  if (num_tokens_ > 0 && !options_.restart_after_tokens) {
-    return WorkerLostMidStreamError(num_tokens_);
+ResumePlan::Verdict RoutedRequest::NoteFailure(AttemptFailure failure,
+                                               const RpcError& error) {
+  const bool unavailable = error.code == grpc::StatusCode::UNAVAILABLE;
+  const bool group_lost = unavailable && failure == AttemptFailure::kLost;
+  const bool group_leaves = unavailable && failure == AttemptFailure::kLeft;
+  // The requests that a lost or leaving group had are one cause.
+  next_cause_ =
+      group_lost || group_leaves ? lease_->generation : fleet_->NewRetryCause();
+  if (IsWorkersFault(error) && !group_leaves) {
+    fleet_->ReportFailure(*lease_, group_lost);
   }
-  return WorkerLostError(why);
+  LeaveWorker();
+  if (!unavailable) return ResumePlan::Verdict::kGiveUp;
+  return plan_.OnFailed(failure, fleet_->Now());
+}
+
+bool RoutedRequest::Wait(const RpcError& error) {
+  if (!plan_.MayWait()) return false;
+  waiting_after_ = error;
+  plan_.BeginWait(fleet_->Now());
+  fleet_->Await(shared_from_this());
+  return true;
+}
+
+bool RoutedRequest::TryAgain() {
+  RpcError error;
+  {
+    absl::MutexLock lock(&mutex_);
+    if (ended_) return true;
+    const absl::Time now = fleet_->Now();
+    if (now >= options_.deadline) {
+      error = TimeoutError(plan_.begun());
+    } else if (Redispatch()) {
+      waiting_after_.reset();
+      return true;
+    } else if (plan_.WaitIsOver(now)) {
+      error = FinalError(ResumePlan::Verdict::kGiveUp, *waiting_after_);
+    } else {
+      return false;
+    }
+    ended_ = true;
+  }
+  listener_->OnRoutedError(options_.index, error);
+  return true;
+}
+
+RpcError RoutedRequest::FinalError(ResumePlan::Verdict verdict,
+                                   RpcError error) const {
+  if (error.code != grpc::StatusCode::UNAVAILABLE) return error;
+  switch (verdict) {
+    case ResumePlan::Verdict::kPoison:
+      return PoisonRequestError(plan_.tokens().size());
+    case ResumePlan::Verdict::kDeadline:
+      return TimeoutError(plan_.begun());
+    default:
+      break;
+  }
+  // The client has a part, so that it must not repeat the request blindly.
+  if (plan_.begun() && !options_.restart_after_tokens) {
+    return WorkerLostMidStreamError(
+        static_cast<int64_t>(plan_.tokens().size()));
+  }
+  return error;
+}
+
+void RoutedRequest::LeaveWorker() {
+  fleet_->Release(*lease_, options_.blocks);
+  lease_.reset();
+  EndRetry();
+}
+
+void RoutedRequest::EndRetry() {
+  if (const uint64_t cause = std::exchange(cause_, 0)) fleet_->EndRetry(cause);
 }
 
 RpcError ErrorFromWorker(const worker::v1::Done& done) {

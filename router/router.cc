@@ -36,6 +36,12 @@ absl::StatusOr<std::unique_ptr<Router>> Router::Start(
                    MetricsServer::Start(options.metrics_address,
                                         router->metrics_.registry()));
   Router* const raw = router.get();
+  if (options.discovery) {
+    raw->discovery_ = std::make_unique<DiscoveryWatcher>(
+        options.discovery(), [raw](std::vector<std::string> addresses) {
+          raw->fleet_->SetAddresses(std::move(addresses));
+        });
+  }
   raw->fleet_->Start([raw](bool ready) { raw->SetReady(ready); },
                      [raw] { raw->registry_.EndExpired(MonotonicNow()); });
   return router;
@@ -58,6 +64,7 @@ Router::Router(const RouterOptions& options,
   context.metrics = &metrics_;
   context.random = &random_;
   context.tokenizer = tokenizer_.get();
+  context.resume = options.resume;
   service_ = std::make_unique<GenerationService>(context, options.service);
 }
 
@@ -66,6 +73,7 @@ Router::~Router() {
     absl::MutexLock lock(&ready_mutex_);
     leaving_ = true;
   }
+  discovery_.reset();
   // Calls first, then the workers they use; the server object last, since the
   // fleet reports to it until it is gone.
   service_->StartDraining();

@@ -2,6 +2,7 @@
 #ifndef BLOCKSERVE_ROUTER_ROUTER_H_
 #define BLOCKSERVE_ROUTER_ROUTER_H_
 
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -9,9 +10,12 @@
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "router/admission.h"
+#include "router/discovery_source.h"
+#include "router/discovery_watcher.h"
 #include "router/generation_service.h"
 #include "router/policy/routing_policy.h"
 #include "router/request_registry.h"
+#include "router/resume.h"
 #include "router/router_metrics.h"
 #include "router/worker_fleet.h"
 #include "runtime/serving/grpc_server.h"
@@ -24,6 +28,10 @@ struct RouterOptions {
   GrpcServerOptions server;
   std::string metrics_address = "0.0.0.0:9090";
   WorkerFleetOptions fleet;
+  // Makes what finds the workers, in place of the fleet's fixed addresses;
+  // null: they stay.
+  std::function<std::unique_ptr<DiscoverySource>()> discovery;
+  ResumeOptions resume;
   std::string policy = "least_outstanding";
   AdmissionOptions admission;
   GenerationServiceOptions service;
@@ -67,6 +75,7 @@ class Router {
   RequestRegistry registry_;
   std::unique_ptr<Admission> admission_;
   std::unique_ptr<WorkerFleet> fleet_;
+  std::unique_ptr<DiscoveryWatcher> discovery_;
   std::unique_ptr<GenerationService> service_;
   std::unique_ptr<GrpcServer> server_;
   std::unique_ptr<MetricsServer> metrics_server_;

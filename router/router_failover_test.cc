@@ -24,27 +24,6 @@ class RouterFailoverTest : public RouterFixture {
     return health->Check(&context, {}, &response).ok() &&
            response.status() == grpc::health::v1::HealthCheckResponse::SERVING;
   }
-  // Starts a stream on workers that hold.
-  std::unique_ptr<grpc::ClientReader<v1::GenerateStreamResponse>> Start(
-      grpc::ClientContext* context, int max_tokens = 40) {
-    return stub().GenerateStream(context,
-                                 ToStream(IdsRequest({1, 2, 3}, max_tokens)));
-  }
-  // The worker of the two that has the request, and the other.
-  std::pair<FakeWorker*, FakeWorker*> HolderAndOther() {
-    while (true) {
-      if (workers_[0]->num_active() > 0) {
-        return {workers_[0].get(), workers_[1].get()};
-      }
-      if (workers_[1]->num_active() > 0) {
-        return {workers_[1].get(), workers_[0].get()};
-      }
-      std::this_thread::yield();
-    }
-  }
-  void HoldAll(bool hold) {
-    for (auto& worker : workers_) worker->Hold(hold);
-  }
 };
 
 TEST_F(RouterFailoverTest, StartsWithNoWorkerUpAndRecoversByItself) {
@@ -99,75 +78,6 @@ TEST_F(RouterFailoverTest, LossWithNobodyElseIsUnavailable) {
   EXPECT_EQ(ReasonOf(result.status), "WORKER_LOST");
   EXPECT_TRUE(FindDetail<google::rpc::RetryInfo>(result.status).has_value());
   EXPECT_TRUE(WaitUntilIdle());
-}
-
-TEST_F(RouterFailoverTest, RequestThatKillsWorkersReachesTwoAtMost) {
-  for (int i = 0; i < 3; ++i) AddWorker();
-  StartRouter();
-  HoldAll(true);
-  grpc::ClientContext context;
-  auto reader = Start(&context);
-  // Whoever gets it breaks.
-  int num_breaks = 0;
-  while (num_breaks < 2) {
-    for (auto& worker : workers_) {
-      if (worker->num_active() == 0) continue;
-      worker->BreakStreams();
-      ASSERT_TRUE(worker->WaitForActive(0));
-      ++num_breaks;
-    }
-    std::this_thread::yield();
-  }
-  const StreamResult result = ReadAll(*reader);
-  EXPECT_EQ(ReasonOf(result.status), "WORKER_LOST");
-  size_t num_commands = 0;
-  for (auto& worker : workers_) num_commands += worker->commands().size();
-  EXPECT_EQ(num_commands, 2u);
-}
-
-TEST_F(RouterFailoverTest, LossMidStreamTellsWhatWasDelivered) {
-  AddWorker();
-  AddWorker();
-  StartRouter();
-  HoldAll(true);
-  grpc::ClientContext context;
-  auto reader = Start(&context);
-  FakeWorker* holder = HolderAndOther().first;
-  holder->Step();
-  v1::GenerateStreamResponse message;
-  ASSERT_TRUE(reader->Read(&message));
-  holder->Kill();
-  const StreamResult result = ReadAll(*reader);
-  EXPECT_EQ(result.status.error_code(), grpc::StatusCode::ABORTED);
-  EXPECT_EQ(ReasonOf(result.status), "WORKER_LOST_MID_STREAM");
-  EXPECT_EQ(FindDetail<google::rpc::ErrorInfo>(result.status)
-                ->metadata()
-                .at("tokens_delivered"),
-            "4");
-  EXPECT_THAT(TrailerOf(context, "x-blockserve-usage"),
-              HasSubstr("\"completion_tokens\":4"));
-  EXPECT_TRUE(WaitUntilIdle());
-}
-
-TEST_F(RouterFailoverTest, UnaryCallsBeginAnewSinceNothingWasShown) {
-  AddWorker();
-  AddWorker();
-  StartRouter();
-  HoldAll(true);
-  v1::GenerateResponse response;
-  grpc::Status status;
-  std::thread client([&] {
-    status = Generate(IdsRequest({1, 2, 3}, 40), &response);
-  });
-  FakeWorker* holder = HolderAndOther().first;
-  holder->Step();
-  HoldAll(false);
-  holder->Kill();
-  client.join();
-  ASSERT_TRUE(status.ok()) << status.error_message();
-  EXPECT_THAT(response.choices(0).token_ids(),
-              ElementsAreArray(ExpectedTokens({1, 2, 3}, 7, 40)));
-  EXPECT_EQ(response.usage().completion_tokens(), 40);
 }
 
 TEST_F(RouterFailoverTest, DeadWorkerIsOutOfRotationAndBackWhenItAnswers) {

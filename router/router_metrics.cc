@@ -45,6 +45,12 @@ absl::string_view FinishReasonName(v1::FinishReason reason) {
   }
 }
 
+// A worker that is down with its breaker open is still open.
+int BreakerState(const WorkerTable::Row& row) {
+  if (!row.is_ejected) return 0;
+  return row.health == WorkerHealth::kHalfOpen ? 1 : 2;
+}
+
 prometheus::Labels Label(absl::string_view name, absl::string_view value) {
   return {{std::string(name), std::string(value)}};
 }
@@ -72,6 +78,10 @@ absl::string_view StatusCodeName(grpc::StatusCode code) {
       "UNAUTHENTICATED"};
   const auto index = static_cast<size_t>(code);
   return index < kNames.size() ? kNames[index] : "UNKNOWN";
+}
+
+absl::string_view EjectionReasonName(EjectionReason reason) {
+  return reason == EjectionReason::kStall ? "stall" : "failures";
 }
 
 RouterMetrics::RouterMetrics()
@@ -102,11 +112,52 @@ RouterMetrics::RouterMetrics()
                          .Name("blockserve_router_worker_health")
                          .Help("1 if the worker takes requests, else 0.")
                          .Register(*registry_)),
+      breaker_state_(BuildGauge()
+                         .Name("blockserve_router_breaker_state")
+                         .Help("0: closed, 1: half open, 2: open (the worker "
+                               "is ejected).")
+                         .Register(*registry_)),
+      migrations_(BuildCounter()
+                      .Name("blockserve_migrations_total")
+                      .Help("Sequences that moved to another worker, by "
+                            "whether they had tokens (decode) or not "
+                            "(waiting).")
+                      .Register(*registry_)),
+      ejections_(BuildCounter()
+                     .Name("blockserve_router_ejections_total")
+                     .Help("Workers ejected, by reason.")
+                     .Register(*registry_)),
       retries_(BuildCounter()
                    .Name("blockserve_router_retries_total")
                    .Help("Requests dispatched again after a worker was lost.")
                    .Register(*registry_)
                    .Add({})),
+      resumes_(BuildCounter()
+                   .Name("blockserve_router_resumes_total")
+                   .Help("Begun sequences that went on at another worker.")
+                   .Register(*registry_)
+                   .Add({})),
+      retries_refused_(BuildCounter()
+                           .Name("blockserve_router_retries_refused_total")
+                           .Help("Retries for which the budget had no room.")
+                           .Register(*registry_)
+                           .Add({})),
+      retries_in_use_(BuildGauge()
+                          .Name("blockserve_router_retry_budget_in_use")
+                          .Help("Causes (lost groups, failed requests) being "
+                                "retried.")
+                          .Register(*registry_)
+                          .Add({})),
+      retries_limit_(BuildGauge()
+                         .Name("blockserve_router_retry_budget_limit")
+                         .Help("Causes that may be retried at once.")
+                         .Register(*registry_)
+                         .Add({})),
+      waiting_resumes_(BuildGauge()
+                           .Name("blockserve_router_waiting_resumes")
+                           .Help("Begun sequences that wait for a worker.")
+                           .Register(*registry_)
+                           .Add({})),
       overhead_(BuildHistogram()
                     .Name("blockserve_router_overhead_seconds")
                     .Help("From a request's arrival to its dispatch.")
@@ -165,10 +216,43 @@ void RouterMetrics::Selected(absl::string_view policy) {
   selections_.Add(Label("policy", policy)).Increment();
 }
 
+void RouterMetrics::Migrated(bool mid_stream) {
+  migrations_.Add(Label("phase", mid_stream ? "decode" : "waiting"))
+      .Increment();
+  if (mid_stream) resumes_.Increment();
+}
+
+void RouterMetrics::RetryRefused() { retries_refused_.Increment(); }
+
+void RouterMetrics::SetRetryBudget(int in_use, int limit) {
+  retries_in_use_.Set(in_use);
+  retries_limit_.Set(limit);
+}
+
+void RouterMetrics::SetWaitingResumes(int count) {
+  waiting_resumes_.Set(count);
+}
+
+void RouterMetrics::Ejected(EjectionReason reason) {
+  ejections_.Add(Label("reason", EjectionReasonName(reason))).Increment();
+}
+
 void RouterMetrics::SetWorker(const WorkerTable::Row& row) {
-  worker_inflight_.Add(Label("worker", row.id)).Set(row.outstanding_requests);
-  worker_health_.Add(Label("worker", row.id))
-      .Set(row.health == WorkerHealth::kHealthy ? 1 : 0);
+  const auto label = Label("worker", row.id);
+  const bool healthy =
+      !row.is_leaving && (row.health == WorkerHealth::kHealthy ||
+                          row.health == WorkerHealth::kHalfOpen);
+  worker_inflight_.Add(label).Set(row.outstanding_requests);
+  worker_health_.Add(label).Set(healthy ? 1 : 0);
+  breaker_state_.Add(label).Set(BreakerState(row));
+}
+
+void RouterMetrics::RemoveWorker(const std::string& id) {
+  const auto label = Label("worker", id);
+  for (Family<prometheus::Gauge>* family :
+       {&worker_inflight_, &worker_health_, &breaker_state_}) {
+    family->Remove(&family->Add(label));
+  }
 }
 
 }  // namespace blockserve

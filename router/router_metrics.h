@@ -31,6 +31,9 @@ struct RequestOutcome {
 // "OK", "INVALID_ARGUMENT", ...
 absl::string_view StatusCodeName(grpc::StatusCode code);
 
+// "failures" or "stall".
+absl::string_view EjectionReasonName(EjectionReason reason);
+
 // Thread-safe.
 class RouterMetrics {
  public:
@@ -48,9 +51,17 @@ class RouterMetrics {
   void Dispatched(absl::Duration overhead);
   void FirstToken(absl::Duration since_arrival);
   void Retried();
+  // A sequence was dispatched again, before or after its first token.
+  void Migrated(bool mid_stream);
+  void RetryRefused();
+  void SetRetryBudget(int in_use, int limit);
+  void SetWaitingResumes(int count);
+  void Ejected(EjectionReason reason);
   void Selected(absl::string_view policy);
   // Sets the gauges of one worker.
   void SetWorker(const WorkerTable::Row& row);
+  // Its series end.
+  void RemoveWorker(const std::string& id);
 
  private:
   template <typename T>
@@ -63,7 +74,15 @@ class RouterMetrics {
   Family<prometheus::Counter>& selections_;
   Family<prometheus::Gauge>& worker_inflight_;
   Family<prometheus::Gauge>& worker_health_;
+  Family<prometheus::Gauge>& breaker_state_;
+  Family<prometheus::Counter>& migrations_;
+  Family<prometheus::Counter>& ejections_;
   prometheus::Counter& retries_;
+  prometheus::Counter& resumes_;
+  prometheus::Counter& retries_refused_;
+  prometheus::Gauge& retries_in_use_;
+  prometheus::Gauge& retries_limit_;
+  prometheus::Gauge& waiting_resumes_;
   prometheus::Histogram& overhead_;
   prometheus::Histogram& first_token_;
   prometheus::Histogram& latency_;

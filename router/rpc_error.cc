@@ -156,6 +156,15 @@ RpcError WorkerLostMidStreamError(int64_t tokens_delivered) {
   return error;
 }
 
+RpcError PoisonRequestError(size_t tokens_delivered) {
+  RpcError error = MakeError(
+      grpc::StatusCode::INTERNAL, kEngineError,
+      absl::StrCat("two workers were lost at token ", tokens_delivered,
+                   " of this request; it is not given to a third"));
+  error.metadata = {{"tokens_delivered", absl::StrCat(tokens_delivered)}};
+  return error;
+}
+
 RpcError TimeoutError(bool started) {
   return MakeError(grpc::StatusCode::DEADLINE_EXCEEDED,
                    started ? kGenerationTimeout : kQueueTimeout,

@@ -59,6 +59,8 @@ RpcError NoHealthyWorkerError(absl::Duration retry_delay);
 RpcError DrainingError();
 RpcError WorkerLostError(absl::string_view why);
 RpcError WorkerLostMidStreamError(int64_t tokens_delivered);
+// Two groups went down with the request, with no token in between.
+RpcError PoisonRequestError(size_t tokens_delivered);
 // `started`: tokens were generated already.
 RpcError TimeoutError(bool started);
 RpcError ClientCancelledError();

@@ -8,11 +8,11 @@
 namespace blockserve {
 
 WorkerClient::WorkerClient(int worker, const WorkerClientOptions& options,
-                           WorkerClientListener* listener)
+                           WorkerConnectionListener* listener)
     : worker_(worker),
       options_(options),
       listener_(listener),
-      backoff_(options.backoff) {
+      timer_(options.reconnect) {
   KeepCallbackThreads();
 }
 
@@ -36,8 +36,8 @@ void WorkerClient::Tick(absl::Time now, uint64_t random) {
     random_ = random;
     if (stopping_) return;
     if (session_ == nullptr) {
-      if (now < next_attempt_) return;
-      session_start_ = now;
+      if (!timer_.IsDue(now)) return;
+      timer_.OnStarted(now);
       WorkerSessionListener* const listener = this;
       session_ = std::make_shared<WorkerSession>(options_.session, listener);
       session_->Start();
@@ -70,15 +70,17 @@ void WorkerClient::OnLoad(const worker::v1::WatchLoadResponse& load) {
   listener_->OnLoad(worker_, load);
 }
 
+void WorkerClient::OnReadiness(bool ready) {
+  listener_->OnReadiness(worker_, ready);
+}
+
 void WorkerClient::OnBroken(const absl::Status& why) {
   listener_->OnDown(worker_, why);
 }
 
 void WorkerClient::OnEnded() {
   absl::MutexLock lock(&mutex_);
-  const absl::Time now = MonotonicNow();
-  if (now - session_start_ >= options_.steady_after) backoff_.Reset();
-  next_attempt_ = now + backoff_.Next(random_);
+  timer_.OnEnded(MonotonicNow(), random_);
   session_.reset();
   session_ended_.SignalAll();
 }

@@ -11,7 +11,7 @@
 namespace blockserve {
 namespace {
 
-class RecordingListener : public WorkerClientListener {
+class RecordingListener : public WorkerConnectionListener {
  public:
   absl::Status OnIdentity(
       int, const worker::v1::GetIdentityResponse& identity) override {
@@ -24,6 +24,10 @@ class RecordingListener : public WorkerClientListener {
     up_ = true;
     last_load_ = load;
   }
+  void OnReadiness(int, bool ready) override {
+    absl::MutexLock lock(&mutex_);
+    ready_ = ready;
+  }
   void OnDown(int, const absl::Status& why) override {
     absl::MutexLock lock(&mutex_);
     up_ = false;
@@ -33,6 +37,10 @@ class RecordingListener : public WorkerClientListener {
   bool up() {
     absl::MutexLock lock(&mutex_);
     return up_;
+  }
+  bool ready() {
+    absl::MutexLock lock(&mutex_);
+    return ready_;
   }
   std::vector<absl::Status> downs() {
     absl::MutexLock lock(&mutex_);
@@ -49,6 +57,7 @@ class RecordingListener : public WorkerClientListener {
 
  private:
   absl::Mutex mutex_;
+  bool ready_ ABSL_GUARDED_BY(mutex_) = true;
   bool up_ ABSL_GUARDED_BY(mutex_) = false;
   absl::Status refusal_ ABSL_GUARDED_BY(mutex_);
   worker::v1::WatchLoadResponse last_load_ ABSL_GUARDED_BY(mutex_);
@@ -100,7 +109,7 @@ class WorkerClientTest : public testing::Test {
  protected:
   void Connect(WorkerClientOptions options = {}) {
     options.session.address = worker_.address();
-    options.backoff = {absl::Milliseconds(2), absl::Milliseconds(10)};
+    options.reconnect.backoff = {absl::Milliseconds(2), absl::Milliseconds(10)};
     client_ = std::make_unique<WorkerClient>(0, options, &listener_);
   }
   // Ticks until `condition`; false after ten seconds.

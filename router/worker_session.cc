@@ -10,6 +10,9 @@
 namespace blockserve {
 namespace {
 
+// The health name that every BlockServe process offers for "takes requests".
+constexpr char kReadinessService[] = "readiness";
+
 std::shared_ptr<grpc::Channel> CreateChannel(
     const WorkerSessionOptions& options) {
   grpc::ChannelArguments arguments;
@@ -100,11 +103,58 @@ class WorkerSession::LoadWatch
   std::shared_ptr<LoadWatch> self_;
 };
 
+// Reads what the worker's health service says. Lives until OnDone.
+class WorkerSession::HealthWatch
+    : public grpc::ClientReadReactor<grpc::health::v1::HealthCheckResponse> {
+ public:
+  explicit HealthWatch(std::shared_ptr<WorkerSession> session)
+      : session_(std::move(session)) {
+    request_.set_service(kReadinessService);
+  }
+
+  void Start(std::shared_ptr<HealthWatch> self) {
+    self_ = std::move(self);
+    session_->health_stub_->async()->Watch(&context_, &request_, this);
+    StartRead(&response_);
+    StartCall();
+  }
+  void Close() { context_.TryCancel(); }
+
+  void OnReadDone(bool ok) override {
+    if (!ok) return;
+    // A worker that does not know the name has no say in it.
+    session_->OnReadiness(
+        response_.status() != grpc::health::v1::HealthCheckResponse::UNKNOWN &&
+        response_.status() !=
+            grpc::health::v1::HealthCheckResponse::NOT_SERVING);
+    StartRead(&response_);
+  }
+
+  void OnDone(const grpc::Status& status) override {
+    const std::shared_ptr<HealthWatch> self = std::move(self_);
+    // A worker that shuts down ends health first and finishes what it has.
+    if (status.error_code() != grpc::StatusCode::UNIMPLEMENTED) {
+      session_->OnReadiness(false);
+    }
+    session_->OnStreamEnded();
+  }
+
+ private:
+  const std::shared_ptr<WorkerSession> session_;
+  grpc::ClientContext context_;
+  grpc::health::v1::HealthCheckRequest request_;
+  grpc::health::v1::HealthCheckResponse response_;
+  std::shared_ptr<HealthWatch> self_;
+};
+
 WorkerSession::WorkerSession(const WorkerSessionOptions& options,
                              WorkerSessionListener* listener)
     : options_(options),
       listener_(listener),
-      stub_(worker::v1::WorkerService::NewStub(CreateChannel(options))) {}
+      channel_(CreateChannel(options)),
+      stub_(worker::v1::WorkerService::NewStub(channel_)),
+      health_stub_(grpc::health::v1::Health::NewStub(channel_)),
+      stall_detector_(options.stall_timeout) {}
 
 WorkerSession::~WorkerSession() = default;
 
@@ -136,14 +186,16 @@ void WorkerSession::OnIdentityDone(
 }
 
 void WorkerSession::OpenStreams() {
-  num_open_streams_ = 2;
-  load_due_ = MonotonicNow() + options_.connect_timeout;
+  num_open_streams_ = 3;
+  stall_detector_.OnConnected(MonotonicNow());
   const std::shared_ptr<WorkerSession> self = shared_from_this();
   stream_ = WorkerStream::Open(
       *stub_, {[self](const absl::Status& why) { self->Break(why); },
                [self] { self->OnStreamEnded(); }});
   watch_ = std::make_shared<LoadWatch>(self, options_.load_interval);
   watch_->Start(watch_);
+  health_watch_ = std::make_shared<HealthWatch>(self);
+  health_watch_->Start(health_watch_);
 }
 
 bool WorkerSession::StartRequest(
@@ -172,26 +224,30 @@ void WorkerSession::Close(const absl::Status& why) {
   std::shared_ptr<IdentityCall> identity_call;
   std::shared_ptr<WorkerStream> stream;
   std::shared_ptr<LoadWatch> watch;
+  std::shared_ptr<HealthWatch> health_watch;
   {
     absl::MutexLock lock(&mutex_);
     if (close_reason_.ok()) close_reason_ = why;
     identity_call = identity_call_;
     stream = stream_;
     watch = watch_;
+    health_watch = health_watch_;
   }
   if (identity_call != nullptr) identity_call->Close();
   if (stream != nullptr) stream->Close();
   if (watch != nullptr) watch->Close();
+  if (health_watch != nullptr) health_watch->Close();
 }
 
 void WorkerSession::CheckProgress(absl::Time now) {
+  absl::Status progress;
   {
     absl::MutexLock lock(&mutex_);
-    if (broken_ || now < load_due_) return;
-    load_due_ = absl::InfiniteFuture();
+    // Once is enough.
+    if (broken_ || !close_reason_.ok()) return;
+    progress = stall_detector_.Check(now);
   }
-  Close(
-      absl::DeadlineExceededError("the worker has stopped reporting its load"));
+  if (!progress.ok()) Close(progress);
 }
 
 void WorkerSession::OnLoad(const worker::v1::WatchLoadResponse& load) {
@@ -200,12 +256,18 @@ void WorkerSession::OnLoad(const worker::v1::WatchLoadResponse& load) {
   {
     absl::MutexLock lock(&mutex_);
     if (broken_) return;
-    // The load has the step count: while a request runs, it changes.
-    load_due_ = load.running_count() > 0
-                    ? MonotonicNow() + options_.stall_timeout
-                    : absl::InfiniteFuture();
+    stall_detector_.OnLoad(load, MonotonicNow());
   }
   listener_->OnLoad(load);
+}
+
+void WorkerSession::OnReadiness(bool ready) {
+  absl::MutexLock listener_lock(&listener_mutex_);
+  {
+    absl::MutexLock lock(&mutex_);
+    if (broken_) return;
+  }
+  listener_->OnReadiness(ready);
 }
 
 void WorkerSession::Break(const absl::Status& why) {
@@ -216,7 +278,7 @@ void WorkerSession::Break(const absl::Status& why) {
     broken_ = true;
     reason = close_reason_.ok() ? why : close_reason_;
   }
-  Close(reason);  // the other stream
+  Close(reason);  // the other streams
   absl::MutexLock lock(&listener_mutex_);
   listener_->OnBroken(reason);
 }
@@ -228,6 +290,7 @@ void WorkerSession::OnStreamEnded() {
     identity_call_.reset();
     stream_.reset();
     watch_.reset();
+    health_watch_.reset();
   }
   absl::MutexLock lock(&listener_mutex_);
   listener_->OnEnded();

@@ -12,17 +12,19 @@
 #include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
 #include "blockserve/worker/v1/worker.grpc.pb.h"
+#include "grpc/health/v1/health.grpc.pb.h"
+#include "router/stall_detector.h"
 #include "router/worker_stream.h"
 
 namespace blockserve {
 
 struct WorkerSessionOptions {
   std::string address;  // HOST:PORT
-  // Until the worker has said who it is, and again until its first load.
-  absl::Duration connect_timeout = absl::Seconds(5);
-  // A worker that has requests running and makes no step for this long is
-  // taken for hung. Infinite: never.
-  absl::Duration stall_timeout = absl::Seconds(30);
+  // Until the worker has said who it is. Short, since a new attempt gets
+  // through a network that has healed sooner than the old one.
+  absl::Duration connect_timeout = absl::Seconds(3);
+  // See StallDetector. Infinite: never.
+  absl::Duration stall_timeout = absl::Seconds(10);
   absl::Duration load_interval = absl::Milliseconds(100);
   absl::Duration keepalive_time = absl::Seconds(10);
   absl::Duration keepalive_timeout = absl::Seconds(5);
@@ -37,6 +39,8 @@ class WorkerSessionListener {
   virtual absl::Status OnIdentity(
       const worker::v1::GetIdentityResponse& identity) = 0;
   virtual void OnLoad(const worker::v1::WatchLoadResponse& load) = 0;
+  // What grpc.health.v1 says; never called if the worker does not offer it.
+  virtual void OnReadiness(bool ready) = 0;
   // The connection is of no more use; requests will be lost. Once, before they
   // hear of it.
   virtual void OnBroken(const absl::Status& why) = 0;
@@ -44,8 +48,9 @@ class WorkerSessionListener {
   virtual void OnEnded() = 0;
 };
 
-// Asks for the identity, then opens the Execute and the WatchLoad stream on the
-// same channel; if either ends, so does the session. Every session has a
+// Asks for the identity, then opens the Execute, the WatchLoad and the health
+// Watch stream on the same channel; if one of the first two ends, so does the
+// session. Every session has a
 // channel of its own, so that a new one starts with no memory of failed
 // connection attempts. Create as a shared_ptr; gRPC's callbacks keep it alive.
 // Thread-safe.
@@ -67,6 +72,7 @@ class WorkerSession : public std::enable_shared_from_this<WorkerSession> {
   void CheckProgress(absl::Time now);
 
  private:
+  class HealthWatch;
   class IdentityCall;
   class LoadWatch;
 
@@ -74,13 +80,16 @@ class WorkerSession : public std::enable_shared_from_this<WorkerSession> {
                       const worker::v1::GetIdentityResponse& identity);
   void OpenStreams();
   void OnLoad(const worker::v1::WatchLoadResponse& load);
-  // Either stream ended; then its handlers are told; then it is gone.
+  void OnReadiness(bool ready);
+  // A stream ended; then its handlers are told; then it is gone.
   void Break(const absl::Status& why);
   void OnStreamEnded();
 
   const WorkerSessionOptions options_;
   WorkerSessionListener* const listener_;
+  const std::shared_ptr<grpc::Channel> channel_;
   const std::unique_ptr<worker::v1::WorkerService::Stub> stub_;
+  const std::unique_ptr<grpc::health::v1::Health::Stub> health_stub_;
 
   // Serialises calls to the listener; never held by a caller from outside.
   absl::Mutex listener_mutex_ ABSL_ACQUIRED_BEFORE(mutex_);
@@ -91,9 +100,9 @@ class WorkerSession : public std::enable_shared_from_this<WorkerSession> {
   std::shared_ptr<IdentityCall> identity_call_ ABSL_GUARDED_BY(mutex_);
   std::shared_ptr<WorkerStream> stream_ ABSL_GUARDED_BY(mutex_);
   std::shared_ptr<LoadWatch> watch_ ABSL_GUARDED_BY(mutex_);
+  std::shared_ptr<HealthWatch> health_watch_ ABSL_GUARDED_BY(mutex_);
   absl::Status close_reason_ ABSL_GUARDED_BY(mutex_);
-  // When the worker has to have sent a load, and what it is if it has not.
-  absl::Time load_due_ ABSL_GUARDED_BY(mutex_) = absl::InfiniteFuture();
+  StallDetector stall_detector_ ABSL_GUARDED_BY(mutex_);
 };
 
 }  // namespace blockserve

@@ -15,19 +15,9 @@
 #include "absl/strings/string_view.h"
 #include "absl/synchronization/mutex.h"
 #include "blockserve/worker/v1/worker.grpc.pb.h"
+#include "router/worker_connection.h"
 
 namespace blockserve {
-
-// Receives what a worker says about one request, on gRPC's threads, one call
-// at a time; must not block.
-class WorkerRequestHandler {
- public:
-  virtual ~WorkerRequestHandler() = default;
-  // The event with `done` is the last call.
-  virtual void OnEvent(const worker::v1::RequestEvent& event) = 0;
-  // The stream broke before `done`; the last call.
-  virtual void OnLost(const absl::Status& why) = 0;
-};
 
 // Multiplexes requests by their id. Commands are written one at a time in the
 // order given; how many may wait is bounded by the router's admission. Lives

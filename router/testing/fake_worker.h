@@ -10,29 +10,24 @@
 #include <memory>
 #include <set>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "absl/base/thread_annotations.h"
 #include "absl/synchronization/mutex.h"
+#include "absl/synchronization/notification.h"
 #include "absl/time/time.h"
 #include "blockserve/worker/v1/worker.grpc.pb.h"
+#include "router/testing/fake_sequence.h"
+#include "router/testing/fake_worker_streams.h"
+#include "runtime/serving/health_service.h"
 
 namespace blockserve {
-
-// The token that a fake worker writes at `position` of the completion.
-using FakeTokenFunction = std::function<uint32_t(
-    const worker::v1::GenerateCommand& command, int position)>;
-
-// Depends on prompt, seed and position; never the end-of-text token 0.
-uint32_t HashedToken(const worker::v1::GenerateCommand& command, int position);
-// The prompt over and over.
-uint32_t EchoedToken(const worker::v1::GenerateCommand& command, int position);
 
 // Thread-safe.
 class FakeWorker {
  public:
-  // Vocabulary 256, context 512, blocks of 4, end of text 0. Starts serving on
-  // a free port.
+  // A FakeIdentity whose model is `token`. Starts serving on a free port.
   explicit FakeWorker(FakeTokenFunction token = &HashedToken);
   ~FakeWorker();
 
@@ -41,6 +36,16 @@ class FakeWorker {
   // The process dies, and comes back on the same port with another instance.
   void Kill();
   void Restart();
+
+  // The leader lives, but a rank is gone: its requests end with UNAVAILABLE
+  // WORKER_LOST and it does not serve, until Rebuild begins a new epoch.
+  void LoseRank();
+  void Rebuild();
+  // As at the end of a drain: its requests end with UNAVAILABLE DRAINING.
+  void GiveUpAll();
+  // Like a stopped process: reports nothing and does nothing, but keeps its
+  // connections.
+  void Hang(bool hang);
 
   // Held requests make progress by Step only: one block of tokens each.
   void Hold(bool hold);
@@ -51,6 +56,8 @@ class FakeWorker {
   void RefuseNext(grpc::StatusCode code, const std::string& reason);
   // All Execute streams end with UNAVAILABLE.
   void BreakStreams();
+  // grpc.health.v1 says so.
+  void SetReadiness(bool ready);
   // GetIdentity and WatchLoad tell from now on.
   void SetState(worker::v1::WorkerState state);
   void SetIdentity(std::function<void(worker::v1::GetIdentityResponse*)> edit);
@@ -67,27 +74,23 @@ class FakeWorker {
 
  private:
   class Service;
-  class ExecuteReactor;
-  class LoadReactor;
 
   struct Running {
-    worker::v1::GenerateCommand command;
-    int num_tokens = 0;
-    bool held = false;
-    ExecuteReactor* stream = nullptr;
+    FakeSequence sequence;
+    FakeExecuteStream* stream = nullptr;
   };
 
   void Serve();
-  void OnCommand(ExecuteReactor* stream,
+  void OnCommand(FakeExecuteStream* stream,
                  const worker::v1::ExecuteRequest& request);
-  void OnStreamClosed(ExecuteReactor* stream);
-  void Generate(ExecuteReactor* stream,
+  void OnStreamClosed(FakeExecuteStream* stream);
+  void Generate(FakeExecuteStream* stream,
                 const worker::v1::GenerateCommand& command)
-      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  void Score(ExecuteReactor* stream, const worker::v1::ScoreCommand& command)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // Writes a block of the request; true when that was the last.
   bool StepOne(Running& running) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void EndAll(const worker::v1::Done& done)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void TellLoad() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   worker::v1::WatchLoadResponse CurrentLoad() const
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
@@ -95,7 +98,10 @@ class FakeWorker {
   template <typename Condition>
   bool WaitFor(Condition condition) const;
 
+  void BeatUntilStopped();
+
   const FakeTokenFunction token_;
+  std::unique_ptr<HealthService> health_;
   std::unique_ptr<Service> service_;
   std::unique_ptr<grpc::Server> server_;
   int port_ = 0;
@@ -105,6 +111,7 @@ class FakeWorker {
   worker::v1::GetIdentityResponse identity_ ABSL_GUARDED_BY(mutex_);
   worker::v1::WorkerState state_ ABSL_GUARDED_BY(mutex_) =
       worker::v1::WORKER_STATE_SERVING;
+  bool hang_ ABSL_GUARDED_BY(mutex_) = false;
   bool hold_ ABSL_GUARDED_BY(mutex_) = false;
   int held_prompt_length_ ABSL_GUARDED_BY(mutex_) = -1;
   worker::v1::Done refusal_ ABSL_GUARDED_BY(mutex_);  // code 0: none
@@ -113,8 +120,10 @@ class FakeWorker {
   std::vector<worker::v1::GenerateCommand> commands_ ABSL_GUARDED_BY(mutex_);
   std::vector<worker::v1::ScoreCommand> score_commands_ ABSL_GUARDED_BY(mutex_);
   std::map<std::string, Running> running_ ABSL_GUARDED_BY(mutex_);
-  std::set<ExecuteReactor*> streams_ ABSL_GUARDED_BY(mutex_);
-  std::set<LoadReactor*> watches_ ABSL_GUARDED_BY(mutex_);
+  std::set<FakeExecuteStream*> streams_ ABSL_GUARDED_BY(mutex_);
+  std::set<FakeLoadStream*> watches_ ABSL_GUARDED_BY(mutex_);
+  absl::Notification stop_;
+  std::thread heartbeat_;
 };
 
 }  // namespace blockserve

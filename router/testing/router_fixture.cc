@@ -2,8 +2,10 @@
 
 #include <prometheus/text_serializer.h>
 
+#include <thread>
 #include <utility>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "router/testing/byte_tokenizer.h"
@@ -37,6 +39,14 @@ std::string TrailerOf(const grpc::ClientContext& context,
              : std::string(it->second.data(), it->second.size());
 }
 
+void RouterFixture::StreamResult::Add(
+    const v1::GenerateStreamResponse& message) {
+  token_ids.insert(token_ids.end(), message.token_ids().begin(),
+                   message.token_ids().end());
+  text.append(message.text_delta());
+  messages.push_back(message);
+}
+
 FakeWorker& RouterFixture::AddWorker(FakeTokenFunction token) {
   workers_.push_back(std::make_unique<FakeWorker>(std::move(token)));
   return *workers_.back();
@@ -48,8 +58,8 @@ void RouterFixture::StartRouter(std::function<void(RouterOptions*)> edit,
   options.server.address = "127.0.0.1:0";
   options.metrics_address = "127.0.0.1:0";
   options.random_seed = 42;
-  options.fleet.client.backoff = {absl::Milliseconds(5),
-                                  absl::Milliseconds(20)};
+  options.fleet.client.reconnect.backoff = {absl::Milliseconds(5),
+                                            absl::Milliseconds(20)};
   for (const auto& worker : workers_) {
     options.fleet.addresses.push_back(worker->address());
   }
@@ -120,18 +130,43 @@ RouterFixture::StreamResult RouterFixture::ReadAll(
   StreamResult result;
   v1::GenerateStreamResponse message;
   while (reader.Read(&message)) {
-    result.token_ids.insert(result.token_ids.end(), message.token_ids().begin(),
-                            message.token_ids().end());
-    result.text.append(message.text_delta());
-    result.messages.push_back(message);
+    result.Add(message);
   }
   result.status = reader.Finish();
   return result;
 }
 
+std::unique_ptr<grpc::ClientReader<v1::GenerateStreamResponse>>
+RouterFixture::Start(grpc::ClientContext* context, int max_tokens) {
+  return stub_->GenerateStream(context,
+                               ToStream(IdsRequest({1, 2, 3}, max_tokens)));
+}
+
+std::pair<FakeWorker*, FakeWorker*> RouterFixture::HolderAndOther() {
+  while (true) {
+    for (int i = 0; i < 2; ++i) {
+      if (workers_[i]->num_active() > 0) {
+        return {workers_[i].get(), workers_[1 - i].get()};
+      }
+    }
+    std::this_thread::yield();
+  }
+}
+
+void RouterFixture::HoldAll(bool hold) {
+  for (auto& worker : workers_) worker->Hold(hold);
+}
+
 std::string RouterFixture::MetricsText() const {
   return prometheus::TextSerializer().Serialize(
       router_->metrics().registry()->Collect());
+}
+
+bool RouterFixture::WaitForMetric(const std::string& line) {
+  return Poll([&] {
+    return absl::StrContains(absl::StrCat("\n", MetricsText()),
+                             absl::StrCat("\n", line, "\n"));
+  });
 }
 
 std::vector<uint32_t> ExpectedTokens(const std::vector<uint32_t>& prompt,

@@ -9,6 +9,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "blockserve/v1/generation.grpc.pb.h"
@@ -40,6 +41,8 @@ std::string TrailerOf(const grpc::ClientContext& context,
 class RouterFixture : public testing::Test {
  protected:
   struct StreamResult {
+    void Add(const v1::GenerateStreamResponse& message);
+
     grpc::Status status;
     std::vector<v1::GenerateStreamResponse> messages;
     std::vector<uint32_t> token_ids;
@@ -70,8 +73,17 @@ class RouterFixture : public testing::Test {
   static StreamResult ReadAll(
       grpc::ClientReaderInterface<v1::GenerateStreamResponse>& reader);
 
+  // Starts a stream on workers that hold.
+  std::unique_ptr<grpc::ClientReader<v1::GenerateStreamResponse>> Start(
+      grpc::ClientContext* context, int max_tokens = 40);
+  // The worker of the two that has the request, and the other.
+  std::pair<FakeWorker*, FakeWorker*> HolderAndOther();
+  void HoldAll(bool hold);
+
   v1::InferenceService::Stub& stub() { return *stub_; }
   std::string MetricsText() const;
+  // Until MetricsText has the line.
+  bool WaitForMetric(const std::string& line);
 
   std::vector<std::unique_ptr<FakeWorker>> workers_;
   std::unique_ptr<Router> router_;

@@ -1,11 +1,5 @@
 #include "runtime/cli/client_session.h"
 
-#include <unistd.h>
-
-#include <cstdlib>
-#include <filesystem>
-#include <utility>
-
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
@@ -39,14 +33,9 @@ absl::StatusOr<std::unique_ptr<ClientSession>> ClientSession::Open(
   if (address.empty()) {
     // Says what is wrong with a directory before any process is started.
     RETURN_IF_ERROR(ReadModelConfig(flags.local.model).status());
-    std::string log =
-        (std::filesystem::temp_directory_path() / "blockserve.XXXXXX").string();
-    const int descriptor = mkstemp(log.data());
-    if (descriptor >= 0) close(descriptor);
-    session->log_file_ = log;
     ServerProcessesOptions options = ToProcessesOptions(flags.local);
     options.host = "127.0.0.1";
-    options.log_file = log;
+    options.log_to_stderr = false;
     ASSIGN_OR_RETURN(session->processes_, ServerProcesses::Start(options));
     address = absl::StrCat("127.0.0.1:", session->processes_->port());
   }
@@ -63,7 +52,6 @@ ClientSession::~ClientSession() {
     processes_->Stop(absl::Now() + absl::Seconds(5), [] { return false; });
     processes_.reset();
   }
-  if (!log_file_.empty()) std::remove(log_file_.c_str());
 }
 
 void ClientSession::Configure(grpc::ClientContext& context) const {

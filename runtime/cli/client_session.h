@@ -39,7 +39,6 @@ class ClientSession {
  private:
   ClientSession() = default;
 
-  std::string log_file_;
   std::unique_ptr<ServerProcesses> processes_;
   std::unique_ptr<v1::InferenceService::Stub> stub_;
   double timeout_seconds_ = 0;

@@ -1,4 +1,4 @@
-// blockserve serve: router and workers on this machine.
+// blockserve serve: a router and groups of ranks on this machine.
 #include <csignal>
 #include <ctime>
 #include <iostream>
@@ -18,12 +18,16 @@
 namespace blockserve {
 namespace {
 
+constexpr int kMaxGroups = 256;
+// More processes than that are a slip of the keyboard.
+constexpr int kMaxRanks = 1024;
+
 struct ServeFlags {
   ServerFlags server;
   std::string host = "0.0.0.0";
   int port = 50051;
   int metrics_port = 9090;
-  int num_workers = 1;
+  int num_groups = 1;
   double drain_timeout_seconds = 30;
 };
 
@@ -42,7 +46,25 @@ bool SignalWithin(absl::Duration timeout) {
   return sigtimedwait(&signals, nullptr, &time) > 0;
 }
 
+// Told before any process is started.
+std::string FindBadFlag(const ServeFlags& flags) {
+  if (flags.port != 0 && flags.port == flags.metrics_port) {
+    return absl::StrCat("--port and --metrics_port must differ, both are ",
+                        flags.port);
+  }
+  const int num_ranks = flags.num_groups * flags.server.world_size;
+  if (num_ranks > kMaxRanks) {
+    return absl::StrCat(
+        "--groups times --tensor_parallel_size must be at most ", kMaxRanks,
+        ", got ", num_ranks);
+  }
+  return "";
+}
+
 int Serve(const ServeFlags& flags) {
+  if (const std::string bad = FindBadFlag(flags); !bad.empty()) {
+    return ReportBadFlag(bad);
+  }
   // Held from here on, so that a signal during start-up is not lost.
   const sigset_t signals = ShutdownSignals();
   pthread_sigmask(SIG_BLOCK, &signals, nullptr);
@@ -51,12 +73,14 @@ int Serve(const ServeFlags& flags) {
   options.host = flags.host;
   options.port = flags.port;
   options.metrics_port = flags.metrics_port;
-  options.num_workers = flags.num_workers;
+  options.num_groups = flags.num_groups;
   const std::string drain =
       absl::StrCat("--drain_timeout=", flags.drain_timeout_seconds, "s");
   options.worker_flags.push_back(drain);
   options.router_flags.push_back(drain);
+  options.interrupted = [] { return SignalWithin(absl::ZeroDuration()); };
   auto processes = ServerProcesses::Start(options);
+  if (absl::IsCancelled(processes.status())) return kExitOk;
   if (!processes.ok()) return ReportError(processes.status());
 
   std::cout << "ready api=" << flags.host << ":" << (*processes)->port()
@@ -84,8 +108,8 @@ int Serve(const ServeFlags& flags) {
 
 void AddServeCommand(CLI::App& app, int& exit_code) {
   auto flags = std::make_shared<ServeFlags>();
-  CLI::App* command =
-      app.add_subcommand("serve", "Serve a model: router and workers here");
+  CLI::App* command = app.add_subcommand(
+      "serve", "Serve a model on this machine: a router and groups of ranks");
   AddServerFlags(*command, flags->server, /*required=*/true);
   command->add_option("--host", flags->host, "Address to listen on")
       ->capture_default_str();
@@ -97,9 +121,17 @@ void AddServeCommand(CLI::App& app, int& exit_code) {
                    "Prometheus port of the router; 0: any free one")
       ->capture_default_str()
       ->check(CLI::Range(0, 65535));
-  command->add_option("--workers", flags->num_workers, "Worker processes")
-      ->capture_default_str()
-      ->check(CLI::Range(1, 256));
+  CLI::Option* groups =
+      command
+          ->add_option("--groups", flags->num_groups,
+                       "Copies of the model, each served by a group of "
+                       "--tensor_parallel_size ranks")
+          ->capture_default_str()
+          ->check(CLI::Range(1, kMaxGroups));
+  command
+      ->add_option("--workers", flags->num_groups, "Another name of --groups")
+      ->check(CLI::Range(1, kMaxGroups))
+      ->excludes(groups);
   command
       ->add_option("--drain_timeout", flags->drain_timeout_seconds,
                    "Seconds running requests get after SIGTERM")

@@ -3,6 +3,11 @@
 #include "absl/strings/str_cat.h"
 
 namespace blockserve {
+namespace {
+
+constexpr int kMaxWorldSize = 64;  // as of blockserve_worker --world_size
+
+}  // namespace
 
 void AddServerFlags(CLI::App& command, ServerFlags& flags, bool required) {
   CLI::Option* model = command.add_option(
@@ -18,13 +23,18 @@ void AddServerFlags(CLI::App& command, ServerFlags& flags, bool required) {
       ->capture_default_str()
       ->check(CLI::IsMember({"auto", "fp32", "bf16"}));
   command
+      .add_option("--tensor_parallel_size", flags.world_size,
+                  "Ranks (processes) that share one copy of the model")
+      ->capture_default_str()
+      ->check(CLI::Range(1, kMaxWorldSize));
+  command
       .add_option("--threads", flags.num_threads,
-                  "Threads per worker; 0: the cores dealt evenly")
+                  "Threads per rank; 0: the cores dealt evenly")
       ->capture_default_str()
       ->check(CLI::Range(0, 1024));
   command
       .add_option("--max_batch_size", flags.max_batch_size,
-                  "Sequences a worker runs at once")
+                  "Sequences a group of ranks runs at once")
       ->capture_default_str()
       ->check(CLI::Range(1, 65536));
   command
@@ -43,6 +53,7 @@ void AddServerFlags(CLI::App& command, ServerFlags& flags, bool required) {
 ServerProcessesOptions ToProcessesOptions(const ServerFlags& flags) {
   ServerProcessesOptions options;
   options.model = flags.model;
+  options.world_size = flags.world_size;
   options.num_threads = flags.num_threads;
   options.worker_flags = {
       absl::StrCat("--backend=", flags.backend),

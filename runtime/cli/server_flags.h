@@ -13,6 +13,7 @@ struct ServerFlags {
   std::string model;
   std::string backend = "cpu";
   std::string dtype = "auto";
+  int world_size = 1;
   int num_threads = 0;
   int max_batch_size = 64;
   int max_context = 2048;

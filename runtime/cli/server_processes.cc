@@ -3,41 +3,34 @@
 #include <fcntl.h>
 #include <grpcpp/grpcpp.h>
 #include <sched.h>
-#include <sys/prctl.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <csignal>
-#include <cstdio>
 #include <cstdlib>
 #include <cstring>
 #include <filesystem>
-#include <fstream>
-#include <iostream>
+#include <random>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
 #include "absl/strings/str_join.h"
 #include "absl/time/clock.h"
 #include "blockserve/v1/generation.grpc.pb.h"
 #include "runtime/base/status_macros.h"
-#include "runtime/serving/port_file.h"
-#include "runtime/serving/process.h"
 
 namespace blockserve {
 namespace {
 
 namespace fs = std::filesystem;
 
-constexpr char kSpinCount[] = "20000";
 constexpr absl::Duration kPollInterval = absl::Milliseconds(10);
+// How often a start looks whether it is interrupted.
+constexpr absl::Duration kCheckInterval = absl::Milliseconds(100);
 // Weights of tens of gigabytes load from slow disks, too.
 constexpr absl::Duration kReadyTimeout = absl::Minutes(30);
-constexpr absl::Duration kFirstRestartPause = absl::Seconds(1);
-constexpr absl::Duration kLongestRestartPause = absl::Seconds(60);
-// A worker that has served this long starts over with short pauses.
-constexpr absl::Duration kHealthyAge = absl::Minutes(5);
 
 // The other binaries lie where the build puts them, or beside this one.
 absl::StatusOr<std::string> FindBinary(const std::string& build_path,
@@ -64,13 +57,28 @@ int NumUsableCores() {
   return std::max(1, CPU_COUNT(&cores));
 }
 
-std::string LastLine(const std::string& path) {
-  std::ifstream file(path);
-  std::string line, last;
-  while (std::getline(file, line)) {
-    if (!line.empty()) last = line;
+absl::StatusOr<std::string> MakeDirectory() {
+  std::string directory =
+      (fs::temp_directory_path() / "blockserve.XXXXXX").string();
+  if (mkdtemp(directory.data()) == nullptr) {
+    return absl::UnavailableError(absl::StrCat(
+        "cannot make a directory ", directory, ": ", std::strerror(errno)));
   }
-  return last;
+  return directory;
+}
+
+// 256 random bits, for this user's eyes only.
+absl::Status WriteSecret(const std::string& path) {
+  std::random_device device;
+  std::string secret;
+  for (int i = 0; i < 8; ++i) absl::StrAppendFormat(&secret, "%08x", device());
+  const int file = open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL, 0600);
+  const ssize_t written =
+      file < 0 ? -1 : write(file, secret.data(), secret.size());
+  if (file >= 0) close(file);
+  if (written == static_cast<ssize_t>(secret.size())) return absl::OkStatus();
+  return absl::UnavailableError(
+      absl::StrCat("cannot write ", path, ": ", std::strerror(errno)));
 }
 
 }  // namespace
@@ -81,242 +89,194 @@ absl::StatusOr<std::unique_ptr<ServerProcesses>> ServerProcesses::Start(
                    FindBinary("runtime/worker", "blockserve_worker"));
   ASSIGN_OR_RETURN(const std::string router_binary,
                    FindBinary("router", "blockserve_router"));
-
-  auto processes = std::unique_ptr<ServerProcesses>(new ServerProcesses);
-  std::string directory =
-      (fs::temp_directory_path() / "blockserve.XXXXXX").string();
-  if (mkdtemp(directory.data()) == nullptr) {
-    return absl::UnavailableError(absl::StrCat(
-        "cannot make a directory ", directory, ": ", std::strerror(errno)));
-  }
-  processes->directory_ = directory;
-  processes->log_file_ = options.log_file;
-
-  const int threads = options.num_threads > 0
-                          ? options.num_threads
-                          : std::max(1, NumUsableCores() / options.num_workers);
-  for (int i = 0; i < options.num_workers; ++i) {
-    Child child;
-    child.name = absl::StrCat("worker-", i);
-    child.binary = worker_binary;
-    child.port_file = absl::StrCat(directory, "/", child.name, ".ports");
-    child.flags = {absl::StrCat("--model=", options.model),
-                   absl::StrCat("--worker_id=", child.name),
-                   absl::StrCat("--threads=", threads), "--host=127.0.0.1"};
-    child.flags.insert(child.flags.end(), options.worker_flags.begin(),
-                       options.worker_flags.end());
-    processes->workers_.push_back(std::move(child));
-  }
-  std::vector<std::string> addresses;
-  for (Child& worker : processes->workers_) {
-    RETURN_IF_ERROR(processes->Launch(worker));
-  }
-  for (Child& worker : processes->workers_) {
-    RETURN_IF_ERROR(processes->AwaitPorts(worker));
-    addresses.push_back(absl::StrCat("127.0.0.1:", worker.port));
-  }
-
-  Child& router = processes->router_;
-  router.name = "router";
-  router.binary = router_binary;
-  router.port = options.port;
-  router.metrics_port = options.metrics_port;
-  router.port_file = absl::StrCat(directory, "/router.ports");
-  router.flags = {absl::StrCat("--workers=", absl::StrJoin(addresses, ",")),
-                  absl::StrCat("--host=", options.host)};
-  const std::string tokenizer = options.model + "/tokenizer.json";
-  if (fs::exists(tokenizer)) {
-    router.flags.push_back(absl::StrCat("--tokenizer=", tokenizer));
-  }
-  router.flags.insert(router.flags.end(), options.router_flags.begin(),
-                      options.router_flags.end());
-  RETURN_IF_ERROR(processes->Launch(router));
-  RETURN_IF_ERROR(processes->AwaitPorts(router));
-  RETURN_IF_ERROR(processes->AwaitReady(options.num_workers));
+  std::unique_ptr<ServerProcesses> processes(new ServerProcesses(options));
+  ASSIGN_OR_RETURN(processes->directory_, MakeDirectory());
+  RETURN_IF_ERROR(processes->StartGroups(worker_binary));
+  RETURN_IF_ERROR(processes->StartRouter(router_binary));
+  RETURN_IF_ERROR(processes->AwaitReady());
   return processes;
 }
 
 ServerProcesses::~ServerProcesses() {
-  for (Child* child : {&router_}) {
-    if (child->pid > 0) kill(child->pid, SIGKILL);
-  }
-  for (Child& worker : workers_) {
-    if (worker.pid > 0) kill(worker.pid, SIGKILL);
-  }
-  int wait_status = 0;
-  if (router_.pid > 0) waitpid(router_.pid, &wait_status, 0);
-  for (Child& worker : workers_) {
-    if (worker.pid > 0) waitpid(worker.pid, &wait_status, 0);
-  }
+  // All at once: each child's end waits for its process.
+  for (ServerChild* rank : ranks()) rank->Signal(SIGKILL);
+  router_.reset();
+  groups_.clear();
   std::error_code error;
   if (!directory_.empty()) fs::remove_all(directory_, error);
 }
 
-std::vector<int> ServerProcesses::worker_metrics_ports() const {
-  std::vector<int> ports;
-  for (const Child& worker : workers_) ports.push_back(worker.metrics_port);
-  return ports;
-}
-
-absl::Status ServerProcesses::Launch(Child& child) {
-  std::error_code error;
-  fs::remove(child.port_file, error);
-  std::vector<std::string> arguments = {child.binary};
-  arguments.insert(arguments.end(), child.flags.begin(), child.flags.end());
-  arguments.push_back(absl::StrCat("--port=", child.port));
-  arguments.push_back(absl::StrCat("--metrics_port=", child.metrics_port));
-  arguments.push_back(absl::StrCat("--port_file=", child.port_file));
-  std::vector<char*> argv;
-  for (std::string& argument : arguments) argv.push_back(argument.data());
-  argv.push_back(nullptr);
-
-  // Router, workers and often the client share this machine's cores here: a
-  // worker's threads may wait busily between two operations of a step, not for
-  // milliseconds while others need the core. (Read by libgomp at its start.)
-  setenv("GOMP_SPINCOUNT", kSpinCount, /*overwrite=*/0);
-
-  const pid_t parent = getpid();
-  const pid_t pid = fork();
-  if (pid < 0) {
-    return absl::UnavailableError(
-        absl::StrCat("cannot start ", child.name, ": ", std::strerror(errno)));
+absl::Status ServerProcesses::StartGroups(const std::string& binary) {
+  for (int group = 0; group < options_.num_groups; ++group) {
+    groups_.emplace_back();
+    ASSIGN_OR_RETURN(auto leader, StartRank(binary, group, 0));
+    groups_[group].push_back(std::move(leader));
   }
-  if (pid == 0) {  // Only async-signal-safe calls from here on.
-    prctl(PR_SET_PDEATHSIG, SIGTERM);
-    if (getppid() != parent) _exit(1);
-    setpgid(0, 0);  // Ctrl-C reaches the parent, which drains us in order.
-    sigset_t none;
-    sigemptyset(&none);
-    sigprocmask(SIG_SETMASK, &none, nullptr);
-    if (!log_file_.empty()) {
-      const int log =
-          open(log_file_.c_str(), O_WRONLY | O_CREAT | O_APPEND, 0600);
-      if (log >= 0) {
-        dup2(log, STDOUT_FILENO);
-        dup2(log, STDERR_FILENO);
-      }
-    } else {
-      dup2(STDERR_FILENO, STDOUT_FILENO);
+  // The others are told where their leader listens.
+  for (int group = 0; group < options_.num_groups; ++group) {
+    RETURN_IF_ERROR(AwaitPorts(*groups_[group][0]));
+    for (int rank = 1; rank < options_.world_size; ++rank) {
+      ASSIGN_OR_RETURN(auto follower, StartRank(binary, group, rank));
+      groups_[group].push_back(std::move(follower));
     }
-    execv(argv[0], argv.data());
-    _exit(127);
   }
-  child.pid = pid;
-  child.started = absl::Now();
-  child.restart_at = absl::InfiniteFuture();
+  for (const Group& group : groups_) {
+    for (size_t rank = 1; rank < group.size(); ++rank) {
+      RETURN_IF_ERROR(AwaitPorts(*group[rank]));
+    }
+  }
   return absl::OkStatus();
 }
 
-bool ServerProcesses::Reap(Child& child, int& wait_status) {
-  if (child.pid <= 0 || waitpid(child.pid, &wait_status, WNOHANG) == 0) {
-    return false;
+absl::StatusOr<std::unique_ptr<ServerChild>> ServerProcesses::StartRank(
+    const std::string& binary, int group, int rank) {
+  const std::string id = absl::StrCat("group-", group, "-rank-", rank);
+  const int num_ranks = options_.num_groups * options_.world_size;
+  const int threads = options_.num_threads > 0
+                          ? options_.num_threads
+                          : std::max(1, NumUsableCores() / num_ranks);
+  ServerChildOptions child;
+  child.name = absl::StrCat("group ", group, " rank ", rank);
+  child.binary = binary;
+  child.port_file = PathOf(id, "ports");
+  child.flags = {absl::StrCat("--model=", options_.model),
+                 absl::StrCat("--worker_id=", id),
+                 absl::StrCat("--threads=", threads), "--host=127.0.0.1"};
+  child.ports = {{"metrics_port", 0}, {"port", 0}};
+  if (!options_.log_to_stderr) child.log_file = PathOf(id, "log");
+  if (options_.world_size > 1) {
+    if (rank == 0) child.ports["group_port"] = 0;
+    ASSIGN_OR_RETURN(const auto flags, GroupFlags(group, rank));
+    child.flags.insert(child.flags.end(), flags.begin(), flags.end());
   }
-  child.pid = -1;
-  return true;
+  child.flags.insert(child.flags.end(), options_.worker_flags.begin(),
+                     options_.worker_flags.end());
+  auto started = std::make_unique<ServerChild>(std::move(child));
+  RETURN_IF_ERROR(started->Launch());
+  return started;
 }
 
-absl::Status ServerProcesses::ExitError(const Child& child,
-                                        int wait_status) const {
-  const std::string how =
-      WIFSIGNALED(wait_status)
-          ? absl::StrCat("was ended by signal ", WTERMSIG(wait_status))
-          : absl::StrCat("ended with exit code ", WEXITSTATUS(wait_status));
-  std::string message = absl::StrCat(child.name, " ", how);
-  if (!log_file_.empty()) {
-    absl::StrAppend(&message, ": ", LastLine(log_file_));
+absl::StatusOr<std::vector<std::string>> ServerProcesses::GroupFlags(
+    int group, int rank) const {
+  const std::string secret_file =
+      PathOf(absl::StrCat("group-", group), "secret");
+  std::vector<std::string> flags = {
+      absl::StrCat("--rank=", rank),
+      absl::StrCat("--world_size=", options_.world_size),
+      absl::StrCat("--group_secret_file=", secret_file)};
+  if (rank == 0) {
+    RETURN_IF_ERROR(WriteSecret(secret_file));
   } else {
-    absl::StrAppend(&message, " (its message is above)");
+    flags.push_back(absl::StrCat("--leader=127.0.0.1:",
+                                 groups_[group][0]->port("group_port")));
   }
-  const int code = WIFEXITED(wait_status) ? WEXITSTATUS(wait_status) : -1;
-  if (code == kExitBadInput) return absl::InvalidArgumentError(message);
-  if (code == kExitPortInUse) return absl::UnavailableError(message);
-  return absl::InternalError(message);
+  return flags;
 }
 
-absl::Status ServerProcesses::AwaitPorts(Child& child) {
-  const absl::Time deadline = absl::Now() + kReadyTimeout;
-  int wait_status = 0;
-  while (absl::Now() < deadline) {
-    if (Reap(child, wait_status)) return ExitError(child, wait_status);
-    if (auto ports = ReadPortFile(child.port_file); ports.ok()) {
-      child.port = (*ports)["port"];
-      child.metrics_port = (*ports)["metrics_port"];
-      return absl::OkStatus();
-    }
-    absl::SleepFor(kPollInterval);
+absl::Status ServerProcesses::StartRouter(const std::string& binary) {
+  std::vector<std::string> leaders;
+  for (const Group& group : groups_) {
+    leaders.push_back(absl::StrCat("127.0.0.1:", group[0]->port("port")));
   }
+  ServerChildOptions router;
+  router.name = "router";
+  router.binary = binary;
+  router.port_file = PathOf("router", "ports");
+  router.ports = {{"metrics_port", options_.metrics_port},
+                  {"port", options_.port}};
+  if (!options_.log_to_stderr) router.log_file = PathOf("router", "log");
+  router.flags = {absl::StrCat("--workers=", absl::StrJoin(leaders, ",")),
+                  absl::StrCat("--host=", options_.host)};
+  const std::string tokenizer = options_.model + "/tokenizer.json";
+  if (fs::exists(tokenizer)) {
+    router.flags.push_back(absl::StrCat("--tokenizer=", tokenizer));
+  }
+  router.flags.insert(router.flags.end(), options_.router_flags.begin(),
+                      options_.router_flags.end());
+  router_ = std::make_unique<ServerChild>(std::move(router));
+  RETURN_IF_ERROR(router_->Launch());
+  return AwaitPorts(*router_);
+}
+
+absl::Status ServerProcesses::CheckStart() const {
+  if (options_.interrupted()) {
+    return absl::CancelledError("interrupted while starting");
+  }
+  if (absl::Now() < start_time_ + kReadyTimeout) return absl::OkStatus();
   return absl::DeadlineExceededError(
-      absl::StrCat(child.name, " did not listen within ",
-                   absl::FormatDuration(kReadyTimeout)));
+      absl::StrCat("not ready within ", absl::FormatDuration(kReadyTimeout)));
 }
 
-absl::Status ServerProcesses::AwaitReady(int num_workers) {
-  const auto stub = v1::InferenceService::NewStub(
-      grpc::CreateChannel(absl::StrCat("127.0.0.1:", router_.port),
-                          grpc::InsecureChannelCredentials()));
-  const absl::Time deadline = absl::Now() + kReadyTimeout;
-  int wait_status = 0;
-  while (absl::Now() < deadline) {
-    if (Reap(router_, wait_status)) return ExitError(router_, wait_status);
-    for (Child& worker : workers_) {
-      if (Reap(worker, wait_status)) return ExitError(worker, wait_status);
-    }
+absl::Status ServerProcesses::AwaitPorts(ServerChild& child) const {
+  absl::Status status;
+  do {
+    RETURN_IF_ERROR(CheckStart());
+    status = child.AwaitPorts(absl::Now() + kCheckInterval);
+  } while (absl::IsDeadlineExceeded(status));
+  return status;
+}
+
+absl::Status ServerProcesses::AwaitReady() const {
+  const auto stub = v1::InferenceService::NewStub(grpc::CreateChannel(
+      absl::StrCat("127.0.0.1:", port()), grpc::InsecureChannelCredentials()));
+  while (true) {
+    RETURN_IF_ERROR(CheckStart());
+    RETURN_IF_ERROR(router_->CheckRunning());
+    for (ServerChild* rank : ranks()) RETURN_IF_ERROR(rank->CheckRunning());
     grpc::ClientContext context;
     context.set_deadline(absl::ToChronoTime(absl::Now() + absl::Seconds(5)));
     v1::GetModelResponse response;
     if (stub->GetModel(&context, {}, &response).ok() &&
-        response.model().worker_count() >= num_workers) {
+        response.model().worker_count() >= options_.num_groups) {
       return absl::OkStatus();
     }
     absl::SleepFor(kPollInterval);
   }
-  return absl::DeadlineExceededError(
-      absl::StrCat("the router did not see ", num_workers, " workers within ",
-                   absl::FormatDuration(kReadyTimeout)));
+}
+
+std::string ServerProcesses::PathOf(const std::string& id,
+                                    const char* extension) const {
+  return absl::StrCat(directory_, "/", id, ".", extension);
+}
+
+std::vector<ServerChild*> ServerProcesses::ranks() const {
+  std::vector<ServerChild*> all;
+  for (const Group& group : groups_) {
+    for (const auto& rank : group) all.push_back(rank.get());
+  }
+  return all;
+}
+
+std::vector<int> ServerProcesses::worker_metrics_ports() const {
+  std::vector<int> ports;
+  for (ServerChild* rank : ranks()) ports.push_back(rank->port("metrics_port"));
+  return ports;
 }
 
 absl::Status ServerProcesses::Supervise() {
-  int wait_status = 0;
-  if (Reap(router_, wait_status)) return ExitError(router_, wait_status);
-  const absl::Time now = absl::Now();
-  for (Child& worker : workers_) {
-    if (Reap(worker, wait_status)) {
-      if (now - worker.started > kHealthyAge) worker.num_restarts = 0;
-      const absl::Duration pause = std::min(
-          kLongestRestartPause,
-          kFirstRestartPause * (1 << std::min(worker.num_restarts, 6)));
-      ++worker.num_restarts;
-      worker.restart_at = now + pause;
-      std::cerr << ExitError(worker, wait_status).message()
-                << "; starting it again in " << absl::FormatDuration(pause)
-                << "\n";
-    }
-    if (worker.pid < 0 && now >= worker.restart_at) {
-      RETURN_IF_ERROR(Launch(worker));
-    }
+  RETURN_IF_ERROR(router_->CheckRunning());
+  for (ServerChild* rank : ranks()) {
+    RETURN_IF_ERROR(rank->KeepRunning(absl::Now()));
   }
   return absl::OkStatus();
 }
 
 void ServerProcesses::Stop(absl::Time deadline, bool (*interrupted)()) {
-  int wait_status = 0;
-  const auto stop = [&](std::vector<Child*> children) {
-    for (Child* child : children) {
-      if (child->pid > 0) kill(child->pid, SIGTERM);
-    }
-    for (Child* child : children) {
-      while (child->pid > 0 && !Reap(*child, wait_status)) {
-        if (absl::Now() >= deadline || interrupted()) {
-          kill(child->pid, SIGKILL);
-        }
+  bool is_cut_short = false;
+  const auto stop = [&](const std::vector<ServerChild*>& children) {
+    for (ServerChild* child : children) child->Signal(SIGTERM);
+    for (ServerChild* child : children) {
+      while (child->is_running()) {
+        is_cut_short |= interrupted() || absl::Now() >= deadline;
+        if (is_cut_short) child->Signal(SIGKILL);
         absl::SleepFor(kPollInterval);
       }
     }
   };
-  stop({&router_});
-  std::vector<Child*> workers;
-  for (Child& worker : workers_) workers.push_back(&worker);
-  stop(workers);
+  stop({router_.get()});
+  // A leader hears of it before its group's others, which step on until it has
+  // drained.
+  stop(ranks());
 }
 
 }  // namespace blockserve

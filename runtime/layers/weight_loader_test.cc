@@ -85,6 +85,42 @@ TEST_F(WeightLoaderTest, InterleavesHeads) {
                           40.5, 300.5, 400.5));
 }
 
+TEST_F(WeightLoaderTest, TakesOnlyItsHeads) {
+  WeightLoader loader(*checkpoint_, *ops_);
+  const auto second = loader.LoadInterleavedHeads(
+      {"q", "k", "v"}, /*has_bias=*/true, /*num_heads=*/2, /*head_dim=*/2, 2,
+      /*heads=*/{1, 2});
+  ASSERT_TRUE(second.ok()) << second.status();
+  EXPECT_THAT(Apply(*ops_, *second, {1, 0}),
+              ElementsAre(6.5, 8.5, 60.5, 80.5, 600.5, 800.5));
+}
+
+TEST_F(WeightLoaderTest, AColumnParallelDenseIsSomeOutputs) {
+  WeightLoader loader(*checkpoint_, *ops_);
+  const int64_t before = checkpoint_->bytes_read();
+  const auto part = loader.LoadColumnParallel("q", 4, 2, /*rows=*/{1, 3});
+  ASSERT_TRUE(part.ok()) << part.status();
+  EXPECT_THAT(Apply(*ops_, *part, {1, 0}), ElementsAre(4.5, 6.5));
+  // Half of the matrix, and the bias.
+  EXPECT_EQ(checkpoint_->bytes_read() - before, (2 * 2 + 4) * 4);
+}
+
+TEST_F(WeightLoaderTest, RowParallelPartsAddUpToTheWhole) {
+  WeightLoader loader(*checkpoint_, *ops_);
+  const auto whole = loader.LoadDense("q", 4, 2);
+  const auto first =
+      loader.LoadRowParallel("q", 4, 2, /*columns=*/{0, 1}, /*has_bias=*/true);
+  const int64_t before = checkpoint_->bytes_read();
+  const auto second =
+      loader.LoadRowParallel("q", 4, 2, /*columns=*/{1, 2}, /*has_bias=*/false);
+  ASSERT_TRUE(whole.ok() && first.ok() && second.ok());
+  EXPECT_EQ(checkpoint_->bytes_read() - before, 4 * 4);
+  const std::vector<float> a = Apply(*ops_, *first, {2});
+  const std::vector<float> b = Apply(*ops_, *second, {3});
+  const std::vector<float> sum = Apply(*ops_, *whole, {2, 3});
+  for (size_t i = 0; i < sum.size(); ++i) EXPECT_EQ(a[i] + b[i], sum[i]);
+}
+
 TEST_F(WeightLoaderTest, ReadsAWidthOneConvolutionAsAMatrixAndScales) {
   WeightLoader loader(*checkpoint_, *ops_);
   Dense dense;

@@ -15,8 +15,8 @@ inline constexpr int kExitBadInput = 2;  // flags, model files
 inline constexpr int kExitPortInUse = 3;
 inline constexpr int kExitGroupBroken = 5;  // a rank of the group was lost
 
-// The exit code that tells `status`: UNAVAILABLE is a busy port, ABORTED a broken
-// group, what the user can mend in flags or files is bad input.
+// The exit code that tells `status`: UNAVAILABLE is a busy port, ABORTED a
+// broken group, what the user can mend in flags or files is bad input.
 int ExitCodeFor(const absl::Status& status);
 
 // Writes `status` to stderr as one line that starts with the binary's name;

@@ -2,9 +2,11 @@
 
 #include <utility>
 
+#include "absl/algorithm/container.h"
 #include "absl/status/status.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/string_view.h"
 #include "absl/strings/strip.h"
 #include "runtime/base/read_file.h"
 #include "runtime/base/status_macros.h"
@@ -68,6 +70,32 @@ absl::Status CheckPlace(int rank, int world_size) {
   return absl::OkStatus();
 }
 
+// What is neither a place nor a secret.
+absl::Status CheckRules(const GroupFlags& flags) {
+  if (flags.on_group_failure != "rejoin" && flags.on_group_failure != "exit") {
+    return absl::InvalidArgumentError(
+        absl::StrCat("--on_group_failure must be rejoin or exit, got \"",
+                     flags.on_group_failure, "\""));
+  }
+  constexpr absl::string_view kCollectives[] = {"auto", "shm", "gloo", "nccl"};
+  if (!absl::c_linear_search(kCollectives, flags.collectives)) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("--collectives must be auto, shm, gloo or nccl, got \"",
+                     flags.collectives, "\""));
+  }
+  if (flags.step_timeout < absl::Milliseconds(100) ||
+      flags.step_timeout > absl::Hours(1)) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("--step_timeout must be in [100ms, 1h], got ",
+                     absl::FormatDuration(flags.step_timeout)));
+  }
+  if (flags.group_port < 0 || flags.group_port > 65535) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        "--group_port must be in [0, 65535], got ", flags.group_port));
+  }
+  return absl::OkStatus();
+}
+
 absl::StatusOr<std::string> LeaderAddress(const GroupFlags& flags,
                                           const Environment& environment) {
   std::string leader = flags.leader;
@@ -76,7 +104,8 @@ absl::StatusOr<std::string> LeaderAddress(const GroupFlags& flags,
     if (!host.empty()) leader = absl::StrCat(host, ":", flags.group_port);
   }
   const absl::StatusOr<ListenAddress> parsed = ParseListenAddress(leader);
-  if (leader.empty() || !parsed.ok() || parsed->port == 0) {
+  // Without a host is good for listening only.
+  if (!parsed.ok() || parsed->port == 0 || leader.front() == ':') {
     return absl::InvalidArgumentError(absl::StrCat(
         "--leader must be HOST:PORT of rank 0's --group_port, got \"", leader,
         "\""));
@@ -127,22 +156,8 @@ absl::StatusOr<GroupPlace> ResolveGroup(const GroupFlags& flags,
   ASSIGN_OR_RETURN(const int rank,
                    NumberOf(flags.rank, environment, "LWS_WORKER_INDEX", 0));
   RETURN_IF_ERROR(CheckPlace(rank, world_size));
-  if (flags.on_group_failure != "rejoin" && flags.on_group_failure != "exit") {
-    return absl::InvalidArgumentError(
-        absl::StrCat("--on_group_failure must be rejoin or exit, got \"",
-                     flags.on_group_failure, "\""));
-  }
+  RETURN_IF_ERROR(CheckRules(flags));
   place.exit_on_failure = flags.on_group_failure == "exit";
-  if (flags.step_timeout < absl::Milliseconds(100) ||
-      flags.step_timeout > absl::Hours(1)) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("--step_timeout must be in [100ms, 1h], got ",
-                     absl::FormatDuration(flags.step_timeout)));
-  }
-  if (flags.group_port < 0 || flags.group_port > 65535) {
-    return absl::InvalidArgumentError(absl::StrCat(
-        "--group_port must be in [0, 65535], got ", flags.group_port));
-  }
   if (world_size == 1) return place;
 
   GroupRankOptions options;

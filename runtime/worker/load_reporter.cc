@@ -18,7 +18,8 @@ using worker::v1::WatchLoadResponse;
 constexpr absl::Duration kDefaultInterval = absl::Milliseconds(100);
 constexpr absl::Duration kShortestInterval = absl::Milliseconds(10);
 constexpr absl::Duration kLongestInterval = absl::Seconds(10);
-constexpr absl::Duration kHeartbeat = absl::Seconds(1);
+// Unchanged, a load comes after so many intervals.
+constexpr int kHeartbeatIntervals = 5;
 
 absl::Duration IntervalOf(const WatchLoadRequest& request) {
   if (!request.has_min_interval()) return kDefaultInterval;
@@ -43,7 +44,7 @@ class LoadReporter::Watcher
     const bool has_changed = bytes != last_bytes_;
     const absl::Duration age = now - last_time_;
     const bool is_due = has_changed ? at_once || age >= interval_
-                                    : age >= std::max(kHeartbeat, interval_);
+                                    : age >= kHeartbeatIntervals * interval_;
     if (!is_due) return;
     last_bytes_ = std::move(bytes);
     last_time_ = now;

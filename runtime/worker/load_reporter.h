@@ -17,8 +17,8 @@ namespace blockserve {
 
 // Pushes the load to every watcher: at once, then when it has changed, at most
 // every min_interval (in [10 ms, 10 s], 100 ms if not given), and unchanged
-// once a second, so that a silent worker is a dead one. A slow reader misses
-// loads, never gets old ones. Thread-safe.
+// every five of them, so that a silent worker is a dead one. A slow reader
+// misses loads, never gets old ones. Thread-safe.
 class LoadReporter {
  public:
   // `read_load` is called on the reporter's thread and must not block.

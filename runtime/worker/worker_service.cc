@@ -139,8 +139,10 @@ WorkerState WorkerService::StateLocked() const {
 
 WatchLoadResponse WorkerService::ReadLoad() const {
   absl::MutexLock lock(&mutex_);
-  return ToLoad(engine_ == nullptr ? EngineLoad() : engine_->load(),
-                StateLocked());
+  WatchLoadResponse load = ToLoad(
+      engine_ == nullptr ? EngineLoad() : engine_->load(), StateLocked());
+  load.set_group_epoch(identity_.group_epoch());
+  return load;
 }
 
 grpc::ServerBidiReactor<ExecuteRequest, ExecuteResponse>*

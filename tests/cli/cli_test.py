@@ -1,7 +1,6 @@
 """The command line as its users meet it: every subcommand, wrong flags, wrong
 files, and servers that start, fail, restart and stop."""
 
-import contextlib
 import json
 import os
 import pathlib
@@ -9,28 +8,17 @@ import re
 import shutil
 import signal
 import socket
-import subprocess
 import tempfile
-import time
 import unittest
 import urllib.request
 
-BLOCKSERVE = os.environ["BLOCKSERVE_BINARY"]
-MODELS = pathlib.Path(os.environ["BLOCKSERVE_MODELS"])
+from command_line import (
+    DEMO, EXIT_BAD_INPUT, EXIT_PORT_IN_USE, MODELS, children_of, run, serving,
+    wait_until,
+)
+
 GOLDEN = pathlib.Path(os.environ["BLOCKSERVE_GOLDEN"])
-DEMO = MODELS / "demo-block"
 SUBCOMMANDS = ["serve", "generate", "score", "tokenize", "golden", "inspect"]
-
-EXIT_BAD_INPUT = 2
-EXIT_PORT_IN_USE = 3
-
-
-def run(*arguments, text=None, timeout=120):
-    """Runs blockserve; returns the finished process."""
-    return subprocess.run(
-        [BLOCKSERVE, *map(str, arguments)],
-        input=text, capture_output=True, text=True, timeout=timeout, check=False,
-    )
 
 
 def copy_model(directory, target):
@@ -39,39 +27,6 @@ def copy_model(directory, target):
     for file in pathlib.Path(target).iterdir():
         file.chmod(0o644)
     return pathlib.Path(target)
-
-
-def children_of(pid):
-    tasks = pathlib.Path(f"/proc/{pid}/task/{pid}/children")
-    return [int(child) for child in tasks.read_text().split()]
-
-
-def wait_until(condition, seconds=30):
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        if condition():
-            return
-        time.sleep(0.02)
-    raise AssertionError("did not happen in time")
-
-
-@contextlib.contextmanager
-def serving(*arguments):
-    """A running `blockserve serve`; yields (process, ready line's fields)."""
-    process = subprocess.Popen(
-        [BLOCKSERVE, "serve", f"--model={DEMO}", "--host=127.0.0.1", "--port=0",
-         "--metrics_port=0", *arguments],
-        stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
-    )
-    try:
-        line = process.stdout.readline()
-        assert line.startswith("ready "), line
-        yield process, dict(field.split("=", 1) for field in line.split()[1:])
-    finally:
-        if process.poll() is None:
-            process.kill()
-        process.wait()
-        process.stdout.close()
 
 
 class HelpAndFlagsTest(unittest.TestCase):
@@ -94,6 +49,14 @@ class HelpAndFlagsTest(unittest.TestCase):
         for arguments, name in (
             (["serve", f"--model={DEMO}", "--port=70000"], "--port"),
             (["serve", f"--model={DEMO}", "--workers=0"], "--workers"),
+            (["serve", f"--model={DEMO}", "--groups=0"], "--groups"),
+            (["serve", f"--model={DEMO}", "--groups=2", "--workers=2"], "--workers"),
+            (["serve", f"--model={DEMO}", "--tensor_parallel_size=65"],
+             "--tensor_parallel_size"),
+            (["serve", f"--model={DEMO}", "--groups=17", "--tensor_parallel_size=64"],
+             "--groups times --tensor_parallel_size"),
+            (["serve", f"--model={DEMO}", "--port=1", "--metrics_port=1"], "must differ"),
+            (["score", "--tensor_parallel_size=0"], "--tensor_parallel_size"),
             (["generate", f"--model={DEMO}", "--prompt=a", "--dtype=int3"], "--dtype"),
             (["golden", "--case=x", "--ranks=0"], "--ranks"),
             (["generate", f"--model={DEMO}", "--prompt_ids=1,x"], "'x'"),

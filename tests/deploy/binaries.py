@@ -14,7 +14,7 @@ PATHS = {
     "blockserve_worker": os.environ["BLOCKSERVE_WORKER"],
 }
 # What manifests and dashboard use before the binaries have it, and what one
-# quiet worker does not show.
+# quiet group does not show.
 CONTRACT = json.loads(
     pathlib.Path(__file__).with_name("contract.json").read_text()
 )
@@ -34,7 +34,7 @@ def known_flags():
     return flags
 
 
-def start(container, *flags):
+def start(container, *flags, env=None):
     """Starts a manifest's container here: its own flags but those that name
     ports, files of the cluster, or what the binary does not have yet."""
     not_here = {"port", "metrics_port", "group_port", "group_secret_file"}
@@ -45,4 +45,4 @@ def start(container, *flags):
         for flag, value in container.flags.items()
         if flag not in not_here
     ]
-    return Server(PATHS[container.binary], *own, *flags)
+    return Server(PATHS[container.binary], *own, *flags, env=env)

@@ -1,7 +1,8 @@
-"""Router and worker started as the manifests start them: probes answer, and
-dashboard and scrape configuration name what is really there."""
+"""Router and a group of ranks started as the manifests start them: probes
+answer, and dashboard and scrape configuration name what is really there."""
 
 import copy
+import secrets
 import unittest
 
 import grpc
@@ -28,13 +29,13 @@ def container(binary):
 class RunningTest(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
-        cls.servers = {}
-        worker = cls.start("blockserve_worker", "--threads=1")
+        cls.servers = []
+        leader = cls.start_group()
         # The manifest's flag with another address, once there is such a flag.
         ahead = binaries.CONTRACT["flags_ahead"]["blockserve_router"]
         flag = "workers" if "workers_dns" in ahead else "workers_dns"
-        cls.start("blockserve_router", f"--{flag}={worker.address}")
-        cls.client = Client(cls.servers["blockserve_router"].address)
+        router = cls.start("blockserve_router", f"--{flag}={leader.address}")
+        cls.client = Client(router.address)
         cls.addClassCleanup(cls.client.__exit__)
         wait_until(lambda: cls.client.health() == SERVING)
         cls.client.call("Generate", GOOD)
@@ -43,17 +44,37 @@ class RunningTest(unittest.TestCase):
         except grpc.RpcError as error:
             assert error.code() == grpc.StatusCode.INVALID_ARGUMENT, error
         cls.series = {}
-        for server in cls.servers.values():
+        for _, server in cls.servers:
             found = metrics.series_of(metrics.exposition(server))
             for name, labels in found.items():
                 cls.series.setdefault(name, set()).update(labels)
 
     @classmethod
-    def start(cls, binary, *flags):
-        server = binaries.start(container(binary), *flags)
+    def start(cls, binary, *flags, env=None):
+        server = binaries.start(container(binary), *flags, env=env)
         cls.addClassCleanup(server.__exit__)
-        cls.servers[binary] = server.wait_for_ports()
+        cls.servers.append((binary, server.wait_for_ports()))
         return server
+
+    @classmethod
+    def start_group(cls):
+        """Two ranks, told of their place as LeaderWorkerSet tells them; the
+        leader is returned."""
+        group = {
+            "BLOCKSERVE_GROUP_SECRET": secrets.token_hex(32),
+            "LWS_GROUP_SIZE": "2",
+            "LWS_LEADER_ADDRESS": "127.0.0.1",
+        }
+
+        def start_rank(index, group_port):
+            return cls.start(
+                "blockserve_worker", "--threads=1", f"--group_port={group_port}",
+                env={**group, "LWS_WORKER_INDEX": str(index)},
+            )
+
+        leader = start_rank(0, group_port=0)
+        start_rank(1, group_port=leader.ports["group_port"])
+        return leader
 
     def known(self):
         return self.series | metrics.declared(binaries.CONTRACT)
@@ -66,7 +87,8 @@ class RunningTest(unittest.TestCase):
         ]
 
     def test_probes_are_answered(self):
-        for binary, server in self.servers.items():
+        self.assertEqual(len(self.servers), 3)
+        for binary, server in self.servers:
             with grpc.insecure_channel(server.address) as channel:
                 stub = health_pb2_grpc.HealthStub(channel)
                 probes = list(container(binary).probes())

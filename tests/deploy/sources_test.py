@@ -1,4 +1,4 @@
-"""Series that one quiet worker does not show are in the source, unless the
+"""Series that one quiet group does not show are in the source, unless the
 contract says that they are still to come."""
 
 import pathlib

@@ -30,7 +30,7 @@ def wait_until(condition, seconds=30):
 class Server:
     """A process that tells its ports by --port_file. Ends with its test."""
 
-    def __init__(self, binary, *flags, port=0):
+    def __init__(self, binary, *flags, port=0, env=None):
         self.directory = tempfile.TemporaryDirectory()
         self.port_file = pathlib.Path(self.directory.name, "ports")
         self.log_file = pathlib.Path(self.directory.name, "log")
@@ -44,7 +44,8 @@ class Server:
         ]
         with open(self.log_file, "wb") as log:
             self.process = subprocess.Popen(
-                self.arguments, stdout=log, stderr=log
+                self.arguments, stdout=log, stderr=log,
+                env=os.environ | (env or {}),
             )
         self.ports = {}
 
@@ -110,6 +111,23 @@ def line_is_sample(line):
 
 def start_worker(*flags, port=0):
     return Server(WORKER, f"--model={MODEL}", *flags, port=port)
+
+
+def start_group(world_size, *flags, group_port=0, port=0):
+    """The ranks of one group, the leader first. What they have in common is
+    given by `flags`."""
+    common = (f"--world_size={world_size}", "--threads=1", *flags)
+    leader = start_worker(
+        "--rank=0", f"--group_port={group_port}", *common, port=port
+    ).wait_for_ports()
+    return [leader] + [
+        start_follower(leader, rank, *common) for rank in range(1, world_size)
+    ]
+
+
+def start_follower(leader, rank, *flags):
+    address = f"127.0.0.1:{leader.ports['group_port']}"
+    return start_worker(f"--rank={rank}", f"--leader={address}", *flags)
 
 
 def start_router(workers, *flags, tokenizer=True, port=0):
