@@ -288,5 +288,14 @@ TEST(CreateCommunicatorTest, RefusesWhatItCannotMake) {
   EXPECT_EQ(create("auto", 1, false), absl::StatusCode::kOk);
 }
 
+TEST(CreateCommunicatorTest, RefusesAnAddressOfAnotherHost) {
+  ExchangeHub hub(1);
+  const absl::Status made =
+      CreateCommunicator("gloo", 0, 2, {}, /*one_host=*/false, "192.0.2.1",
+                         hub.ForRank(0))
+          .status();
+  EXPECT_TRUE(absl::IsInvalidArgument(made)) << made;
+}
+
 }  // namespace
 }  // namespace blockserve
