@@ -74,7 +74,9 @@ class NcclCommunicator final : public Communicator {
     }
     changed_.notify_all();
     watchdog_.join();
-    if (!error_.is_set()) {
+    if (error_.is_set()) {
+      handle_->Abort();  // where the watchdog had stopped before the error
+    } else {
       if (const absl::Status closed = handle_->Close(); !closed.ok()) {
         LOG(WARNING) << "nccl: rank " << rank_ << " of " << size_
                      << " aborted instead of closing: " << closed;
