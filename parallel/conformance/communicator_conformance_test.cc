@@ -274,28 +274,5 @@ INSTANTIATE_TEST_SUITE_P(All, CommunicatorTest, ::testing::ValuesIn(Kinds()),
                                                info.param.size);
                          });
 
-TEST(CreateCommunicatorTest, RefusesWhatItCannotMake) {
-  ExchangeHub hub(1);
-  const auto create = [&](const std::string& kind, int size, bool one_host) {
-    return CreateCommunicator(kind, 0, size, {}, one_host, "127.0.0.1",
-                              hub.ForRank(0))
-        .status()
-        .code();
-  };
-  EXPECT_EQ(create("mpi", 2, true), absl::StatusCode::kInvalidArgument);
-  EXPECT_EQ(create("shm", 2, false), absl::StatusCode::kInvalidArgument);
-  EXPECT_EQ(create("nccl", 2, true), absl::StatusCode::kFailedPrecondition);
-  EXPECT_EQ(create("auto", 1, false), absl::StatusCode::kOk);
-}
-
-TEST(CreateCommunicatorTest, RefusesAnAddressOfAnotherHost) {
-  ExchangeHub hub(1);
-  const absl::Status made =
-      CreateCommunicator("gloo", 0, 2, {}, /*one_host=*/false, "192.0.2.1",
-                         hub.ForRank(0))
-          .status();
-  EXPECT_TRUE(absl::IsInvalidArgument(made)) << made;
-}
-
 }  // namespace
 }  // namespace blockserve
