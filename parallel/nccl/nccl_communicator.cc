@@ -6,7 +6,6 @@
 #include <array>
 #include <chrono>
 #include <condition_variable>
-#include <cstring>
 #include <mutex>
 #include <optional>
 #include <string>
@@ -24,6 +23,7 @@
 #include "parallel/nccl/nccl_handle.h"
 #include "parallel/nccl/nvidia_status.h"
 #include "parallel/nccl/row_moves.h"
+#include "parallel/nccl/unique_id.h"
 #include "runtime/base/monotonic_clock.h"
 #include "runtime/base/status_macros.h"
 
@@ -371,30 +371,6 @@ class NcclCommunicator final : public Communicator {
   std::thread watchdog_;  // last: it uses all of the above
 };
 
-// Rank 0's part of the exchange: NCCL's unique id.
-absl::StatusOr<std::string> DrawUniqueId() {
-  ncclUniqueId id;
-  RETURN_IF_ERROR(ToStatus(ncclGetUniqueId(&id), "drawing a unique id"));
-  return std::string(id.internal, sizeof(id.internal));
-}
-
-// A rank that can go on brings the id or nothing, any other its complaint.
-absl::StatusOr<ncclUniqueId> ReadBlobs(const std::vector<std::string>& blobs) {
-  for (size_t rank = 1; rank < blobs.size(); ++rank) {
-    if (blobs[rank].empty()) continue;
-    return absl::FailedPreconditionError(
-        absl::StrCat("nccl: rank ", rank, " cannot go on: ", blobs[rank]));
-  }
-  ncclUniqueId id;
-  if (blobs[0].size() != sizeof(id.internal)) {
-    return absl::FailedPreconditionError(
-        absl::StrCat("nccl: rank 0 gives no unique id of ", sizeof(id.internal),
-                     " bytes but ", blobs[0].size()));
-  }
-  std::memcpy(id.internal, blobs[0].data(), sizeof(id.internal));
-  return id;
-}
-
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<Communicator>> CreateNcclCommunicator(
@@ -402,18 +378,10 @@ absl::StatusOr<std::unique_ptr<Communicator>> CreateNcclCommunicator(
     const BlobExchange& exchange) {
   CHECK(0 <= rank && rank < size) << "rank " << rank << " of " << size;
   auto parts = MakeDeviceParts(stream);
-  absl::StatusOr<std::string> id = std::string();
-  if (rank == 0 && parts.ok()) id = DrawUniqueId();
-  const absl::Status ready = parts.ok() ? id.status() : parts.status();
-  // A rank that cannot go on still comes, so that nobody waits for it. Rank 0
-  // says it by bringing no id.
-  const auto blobs = exchange(
-      ready.ok() ? *id : (rank == 0 ? "" : std::string(ready.message())));
-  RETURN_IF_ERROR(ready);
-  RETURN_IF_ERROR(blobs.status());
-  ASSIGN_OR_RETURN(const ncclUniqueId group_id, ReadBlobs(*blobs));
+  ASSIGN_OR_RETURN(const ncclUniqueId id,
+                   ExchangeUniqueId(rank, parts.status(), exchange));
   ASSIGN_OR_RETURN(std::unique_ptr<NcclHandle> handle,
-                   NcclHandle::Connect(rank, size, group_id, limits.timeout));
+                   NcclHandle::Connect(rank, size, id, limits.timeout));
   return std::make_unique<NcclCommunicator>(
       rank, size, limits, stream, *std::move(parts), std::move(handle));
 }

@@ -18,6 +18,7 @@
 #include "parallel/conformance/exchange_hub.h"
 #include "parallel/nccl/testing/fake_cuda.h"
 #include "parallel/nccl/testing/fake_nccl.h"
+#include "parallel/nccl/unique_id.h"
 
 namespace blockserve {
 namespace {
@@ -343,7 +344,8 @@ TEST_P(NcclCommunicatorTest, ARankThatDoesNotConnectIsATimeout) {
   for (int rank = 0; rank < size(); ++rank) {
     ranks.emplace_back([&, rank] {
       if (rank == size() - 1) {
-        ASSERT_TRUE(hub.ForRank(rank)("").ok());
+        ASSERT_TRUE(
+            ExchangeUniqueId(rank, absl::OkStatus(), hub.ForRank(rank)).ok());
         return;  // knows the id, and dies
       }
       const Stream stream;
