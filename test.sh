@@ -72,6 +72,10 @@ run_tests() {
     >>"$events/totals" || status=1
 }
 
+# The CUDA toolkit is no package of ours: where it is, what needs it is tested.
+cuda=""
+if [ -e /usr/local/cuda/lib64/libnccl.so ]; then cuda=yes; fi
+
 if [ -n "$long" ]; then
   run_tests default --test_tag_filters=-gpu //...
   run_tests tsan --config=tsan --build_tests_only \
@@ -87,6 +91,10 @@ else
     --test_tag_filters=-no_tsan,-gpu,-slow \
     //parallel/... //runtime/engine/... //runtime/group/... \
     //runtime/tokenizer:tokenizer_threads_test
+fi
+if [ -n "$cuda" ]; then
+  run_tests cuda --config=cuda --build_tests_only --test_tag_filters=-gpu \
+    //parallel/backends/... //parallel/nccl/...
 fi
 gpu_tests=$(bazel query --noshow_progress 'attr(tags, "\bgpu\b", tests(//...))' \
   2>/dev/null | wc -l)

@@ -20,7 +20,7 @@ def cc_grpc_library(name, srcs, deps = [], grpc = True, visibility = None):
     native.filegroup(
         name = name + "_protos",
         srcs = srcs + protos,
-        visibility = ["//proto:__subpackages__"],
+        visibility = ["//proto:__subpackages__", "//tests:__subpackages__"],
     )
     flags = "--cpp_out=$(RULEDIR)/" + "../" * native.package_name().count("/")
     if grpc:

@@ -36,6 +36,7 @@ class FakeSource : public DiscoverySource {
 
 TEST(DiscoveryWatcherTest, TellsEveryNewListOnceAndKeepsTheOldOnErrors) {
   absl::Mutex mutex;
+  absl::CondVar changed;
   std::vector<Addresses> told;
   std::vector<absl::StatusOr<Addresses>> answers = {
       Addresses{"a:1"},
@@ -48,11 +49,11 @@ TEST(DiscoveryWatcherTest, TellsEveryNewListOnceAndKeepsTheOldOnErrors) {
                            [&](Addresses addresses) {
                              absl::MutexLock lock(&mutex);
                              told.push_back(std::move(addresses));
+                             changed.Signal();
                            });
   absl::MutexLock lock(&mutex);
   ASSERT_FALSE(told.empty());  // the first at once
-  const auto has_two = [&] { return told.size() >= 2; };
-  mutex.Await(absl::Condition(&has_two));
+  while (told.size() < 2) changed.Wait(&mutex);
   EXPECT_THAT(told, ElementsAre(Addresses{"a:1"}, Addresses{"b:1"}));
 }
 

@@ -22,6 +22,7 @@ TEST_F(Avx2Test, LimitsOneDnnAndHighway) {
   const std::string description = (*ops)->Describe();
   EXPECT_EQ(description.find("AVX512"), std::string::npos) << description;
   EXPECT_EQ(description.find("AVX3"), std::string::npos) << description;
+  EXPECT_EQ(description.find("AMX"), std::string::npos) << description;
 }
 
 TEST_F(Avx2Test, RefusesBf16) {

@@ -9,6 +9,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "kernels/api/shape_checks.h"
+#include "kernels/cpu/amx/amx_linear.h"
 #include "kernels/cpu/cpu_features.h"
 #include "kernels/cpu/elementwise.h"
 #include "kernels/cpu/kv_page.h"
@@ -16,6 +17,7 @@
 #include "kernels/cpu/local_attention.h"
 #include "kernels/cpu/memory.h"
 #include "kernels/cpu/norm.h"
+#include "kernels/cpu/onednn_linear.h"
 #include "kernels/cpu/paged_attention.h"
 #include "kernels/cpu/rotary_store_kv.h"
 #include "kernels/cpu/row_buckets.h"
@@ -42,8 +44,9 @@ class CpuOps : public Ops {
   std::string Describe() const override {
     return absl::StrCat(
         "cpu ", std::string(NameOf(dtype())), ": oneDNN ", cpu::OneDnnVersion(),
-        " ", cpu::OneDnnIsaName(), ", Highway ", cpu::HighwayTargetName(), ", ",
-        num_threads_, num_threads_ == 1 ? " thread" : " threads");
+        " ", cpu::OneDnnIsaName(), ", Highway ", cpu::HighwayTargetName(),
+        ", products by ", std::string(linear_->name()), ", ", num_threads_,
+        num_threads_ == 1 ? " thread" : " threads");
   }
   DType dtype() const override { return DTypeOf<T>(); }
 
@@ -196,10 +199,18 @@ absl::Status CpuOps<T>::SampleTile(const TensorView& input, const Matrix& head,
   return absl::OkStatus();
 }
 
+absl::StatusOr<std::unique_ptr<cpu::LinearEngine>> CreateLinear(
+    DType dtype, int num_threads) {
+  ASSIGN_OR_RETURN(auto one_dnn, cpu::OneDnnLinear::Create(dtype, num_threads));
+  if (dtype != DType::kBFloat16 || !cpu::AmxLinear::IsSupported()) {
+    return one_dnn;
+  }
+  return std::make_unique<cpu::AmxLinear>(num_threads, std::move(one_dnn));
+}
+
 template <typename T>
 absl::StatusOr<std::unique_ptr<Ops>> Create(int num_threads) {
-  ASSIGN_OR_RETURN(auto linear,
-                   cpu::LinearEngine::Create(DTypeOf<T>(), num_threads));
+  ASSIGN_OR_RETURN(auto linear, CreateLinear(DTypeOf<T>(), num_threads));
   return std::make_unique<CpuOps<T>>(std::move(linear), num_threads);
 }
 

@@ -1,77 +1,40 @@
-// Matrix products of the CPU backend (oneDNN).
+// Matrix products of the CPU backend.
 //
-// A weight is packed once into the layout that oneDNN asks for. Products run as
-// primitives, one per (weight shape, epilogue, row bucket; row_buckets.h):
-// bias, activation and the sum with the output are fused into them. Making one
-// takes about a millisecond, so the first product with a new (shape, epilogue)
-// makes those of every bucket up to max_rows, and none is made from the second
-// pass over a model on: num_primitives() is how tests know.
+// One seam, two implementations: oneDNN (onednn_linear.h) on every CPU and for
+// every type, our own tile products (amx/amx_linear.h) for bf16 on CPUs with
+// AMX. A matrix is packed for the engine that multiplies with it, once.
 #ifndef BLOCKSERVE_KERNELS_CPU_LINEAR_H_
 #define BLOCKSERVE_KERNELS_CPU_LINEAR_H_
 
 #include <cstdint>
-#include <map>
 #include <memory>
-#include <set>
-#include <string>
-#include <utility>
+#include <string_view>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
-#include "kernels/api/buffer.h"
-#include "kernels/api/dtype.h"
 #include "kernels/api/ops.h"
-#include "oneapi/dnnl/dnnl.hpp"
 
 namespace blockserve::cpu {
-
-class MatmulShape;
-struct Epilogue;
 
 // Used by one thread at a time. Matrices that it packs must not outlive it.
 class LinearEngine {
  public:
-  // `dtype`: of inputs and packed weights. INVALID_ARGUMENT if oneDNN has no
-  // matrix product of this type on this CPU.
-  static absl::StatusOr<std::unique_ptr<LinearEngine>> Create(DType dtype,
-                                                              int num_threads);
-  ~LinearEngine();
+  virtual ~LinearEngine() = default;
 
-  // Rows of the largest product for which primitives are made ahead.
-  void set_max_rows(int64_t max_rows) { max_rows_ = max_rows; }
+  // For the start-up report: "oneDNN".
+  virtual std::string_view name() const = 0;
+
+  // Rows of the largest product for which to be ready.
+  virtual void set_max_rows(int64_t max_rows) = 0;
 
   // As Ops::PackMatrix.
-  absl::StatusOr<std::unique_ptr<Matrix>> Pack(const float* weight,
-                                               int64_t out_dim, int64_t in_dim);
+  virtual absl::StatusOr<std::unique_ptr<Matrix>> Pack(const float* weight,
+                                                       int64_t out_dim,
+                                                       int64_t in_dim) = 0;
 
   // As Ops::Linear, with checked arguments. Reads and writes up to
-  // PadToRowBuckets(rows) rows. INTERNAL if oneDNN fails.
-  absl::Status Run(const LinearArgs& args);
-
-  // Primitives made so far.
-  int64_t num_primitives() const { return num_primitives_; }
-  // oneDNN's names of the implementations they use.
-  const std::set<std::string>& implementations() const {
-    return implementations_;
-  }
-
- private:
-  LinearEngine(DType dtype, int num_threads);
-
-  MatmulShape& ShapeOf(int64_t out_dim, int64_t in_dim);
-  // Makes the primitives of `bucket` and of all buckets up to max_rows_.
-  absl::Status MakePrimitives(MatmulShape& shape, const Epilogue& epilogue,
-                              int bucket);
-
-  const DType dtype_;
-  const int num_threads_;
-  dnnl::engine engine_;
-  dnnl::stream stream_;
-  Buffer scratch_;  // of the primitives, which run one after the other
-  int64_t max_rows_ = 0;
-  int64_t num_primitives_ = 0;
-  std::set<std::string> implementations_;
-  std::map<std::pair<int64_t, int64_t>, std::unique_ptr<MatmulShape>> shapes_;
+  // PadToRowBuckets(rows) rows (row_buckets.h).
+  virtual absl::Status Run(const LinearArgs& args) = 0;
 };
 
 }  // namespace blockserve::cpu

@@ -1,6 +1,6 @@
 // The oneDNN primitives of one weight shape.
 //
-// All functions here may throw dnnl::error; LinearEngine is where that ends.
+// All functions here may throw dnnl::error; OneDnnLinear is where that ends.
 #ifndef BLOCKSERVE_KERNELS_CPU_MATMUL_SHAPE_H_
 #define BLOCKSERVE_KERNELS_CPU_MATMUL_SHAPE_H_
 

@@ -1,6 +1,7 @@
 // A step allocates nothing: no operation of our own calls operator new once it
 // has run. (oneDNN allocates a few small nodes per product; that it makes no
-// primitive is tested in linear_test.cc.)
+// primitive is tested in
+// onednn_linear_test.cc.)
 #include <gtest/gtest.h>
 
 #include <atomic>
@@ -11,6 +12,7 @@
 #include <vector>
 
 #include "kernels/api/ops.h"
+#include "kernels/cpu/amx/amx_linear.h"
 #include "kernels/cpu/cpu_ops.h"
 #include "kernels/cpu/sampling.h"
 
@@ -63,15 +65,15 @@ class SteadyStateTest : public testing::Test {
     return Make(DType::kInt32, shape);
   }
 
-  std::unique_ptr<Ops> ops_;
-
- private:
   TensorView Make(DType dtype, std::initializer_list<int64_t> shape) {
     const TensorView shape_only(nullptr, dtype, shape);
     buffers_.push_back(*ops_->Allocate(shape_only.num_bytes()));
     return buffers_.back().View(dtype, shape);
   }
 
+  std::unique_ptr<Ops> ops_;
+
+ private:
   std::vector<Buffer> buffers_;
 };
 
@@ -96,6 +98,25 @@ TEST_F(SteadyStateTest, NormsAndCopiesAllocateNothing) {
               ops_->Cast(x, y);
               ops_->GatherRows(x, ids, y);
               ops_->CopyColumns(x, 0, y);
+            }),
+            0);
+}
+
+// Of our own tile kernels; see onednn_linear_test.cc for oneDNN.
+TEST_F(SteadyStateTest, TileProductsAllocateNothing) {
+  if (!cpu::AmxLinear::IsSupported()) GTEST_SKIP() << "no AMX on this CPU";
+  ops_ = *CreateCpuOps(DType::kBFloat16, 2);
+  const std::vector<float> values(kDim * kDim, 0.5f);
+  const auto weight = *ops_->PackMatrix(values.data(), kDim, kDim);
+  const TensorView x = Make(DType::kBFloat16, {kRows, kDim});
+  const TensorView y = Make(DType::kBFloat16, {kRows, kDim});
+  EXPECT_EQ(AllocationsOf([&] {
+              for (const int64_t rows : {int64_t{1}, int64_t{2}, kRows}) {
+                ops_->Linear({.input = x.Rows(0, rows),
+                              .weight = weight.get(),
+                              .activation = Activation::kGelu,
+                              .output = y.Rows(0, rows)});
+              }
             }),
             0);
 }

@@ -274,19 +274,5 @@ INSTANTIATE_TEST_SUITE_P(All, CommunicatorTest, ::testing::ValuesIn(Kinds()),
                                                info.param.size);
                          });
 
-TEST(CreateCommunicatorTest, RefusesWhatItCannotMake) {
-  ExchangeHub hub(1);
-  const auto create = [&](const std::string& kind, int size, bool one_host) {
-    return CreateCommunicator(kind, 0, size, {}, one_host, "127.0.0.1",
-                              hub.ForRank(0))
-        .status()
-        .code();
-  };
-  EXPECT_EQ(create("mpi", 2, true), absl::StatusCode::kInvalidArgument);
-  EXPECT_EQ(create("shm", 2, false), absl::StatusCode::kInvalidArgument);
-  EXPECT_EQ(create("nccl", 2, true), absl::StatusCode::kFailedPrecondition);
-  EXPECT_EQ(create("auto", 1, false), absl::StatusCode::kOk);
-}
-
 }  // namespace
 }  // namespace blockserve

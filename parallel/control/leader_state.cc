@@ -14,11 +14,6 @@ using group::v1::MemberFrame;
 
 namespace {
 
-// Handshakes take two round trips, so a flood of strangers pushes out
-// strangers, not ranks.
-constexpr size_t kMaxStrangers = 64;
-// Strangers shall not fill the log.
-constexpr absl::Duration kRefusalLogInterval = absl::Seconds(1);
 // Heartbeats that a rank may miss until a late step is taken for its fault.
 constexpr int kSilentBeats = 3;
 
@@ -30,28 +25,27 @@ LeaderState::LeaderState(RankConfig config, absl::Time /*now*/)
       step_times_(config_.world_size) {}
 
 void LeaderState::OnOpened(StreamId stream, std::string peer, absl::Time now) {
-  if (strangers_.size() >= kMaxStrangers) {
-    Refuse(strangers_.begin()->first,
+  if (strangers_.IsFull()) {
+    Refuse(strangers_.Oldest(),
            RefuseStranger("flood", absl::StrCat("more than ", kMaxStrangers,
                                                 " unfinished joins")),
            now);
   }
-  strangers_[stream] = {std::move(peer), Admission(),
-                        now + config_.handshake_timeout};
+  strangers_.Add(stream, std::move(peer), now + config_.handshake_timeout);
 }
 
 void LeaderState::OnFrame(StreamId stream, const MemberFrame& frame,
                           absl::Time now) {
   if (const int rank = RankOf(stream); rank >= 0) {
     OnMemberFrame(rank, frame, now);
-  } else if (strangers_.count(stream) > 0) {
+  } else if (strangers_.Find(stream) != nullptr) {
     OnHandshake(stream, frame, now);
   }
 }
 
 void LeaderState::OnClosed(StreamId stream, const absl::Status& why,
                            absl::Time now) {
-  strangers_.erase(stream);
+  strangers_.Erase(stream);
   const int rank = RankOf(stream);
   if (rank < 0) return;
   Lose(rank,
@@ -61,17 +55,17 @@ void LeaderState::OnClosed(StreamId stream, const absl::Status& why,
 
 void LeaderState::OnHandshake(StreamId stream, const MemberFrame& frame,
                               absl::Time now) {
-  Stranger& stranger = strangers_[stream];
+  Admission& admission = strangers_.Find(stream)->admission;
   Refusal refusal;
   if (frame.has_hello()) {
     LeaderFrame answer;
-    if (stranger.admission.OnHello(frame.hello(), config_,
-                                   answer.mutable_challenge(), &refusal)) {
+    if (admission.OnHello(frame.hello(), config_, answer.mutable_challenge(),
+                          &refusal)) {
       actions_.push_back(SendToMember{stream, std::move(answer)});
       return;
     }
   } else if (frame.has_claim()) {
-    if (stranger.admission.OnClaim(frame.claim(), config_, &refusal) &&
+    if (admission.OnClaim(frame.claim(), config_, &refusal) &&
         HasRoomFor(frame.claim(), &refusal)) {
       Join(stream, frame.claim(), now);
       return;
@@ -107,7 +101,7 @@ bool LeaderState::HasRoomFor(const group::v1::Claim& claim,
 
 void LeaderState::Join(StreamId stream, const group::v1::Claim& claim,
                        absl::Time now) {
-  const auto stranger = strangers_.extract(stream);
+  const StrangerStreams::Stranger stranger = strangers_.Take(stream);
   auto& place = members_[static_cast<size_t>(claim.rank())];
   if (place != nullptr && (place->incarnation == claim.incarnation() ||
                            !config_.planted.accept_duplicates)) {
@@ -117,12 +111,11 @@ void LeaderState::Join(StreamId stream, const group::v1::Claim& claim,
   }
   const bool is_new = place == nullptr;
   place = std::make_unique<Member>(
-      Member{stream, stranger.mapped().peer, claim.host_id(),
-             claim.incarnation(), claim.last_epoch(), /*ready=*/false,
+      Member{stream, stranger.peer, claim.host_id(), claim.incarnation(),
+             claim.last_epoch(), /*ready=*/false,
              LifeSigns(config_.heartbeat_interval, config_.step_timeout, now)});
   LeaderFrame answer;
-  *answer.mutable_accepted() =
-      stranger.mapped().admission.Accept(claim, config_);
+  *answer.mutable_accepted() = stranger.admission.Accept(claim, config_);
   Send(*place, std::move(answer));
   if (is_new) {
     Log(LogLine::kInfo,
@@ -133,22 +126,11 @@ void LeaderState::Join(StreamId stream, const group::v1::Claim& claim,
 
 void LeaderState::Refuse(StreamId stream, const Refusal& refusal,
                          absl::Time now) {
-  const auto stranger = strangers_.extract(stream);
-  ++refusals_[refusal.reason];
-  last_refusal_ = absl::StrCat(stranger.mapped().peer, ": ", refusal.detail);
+  const std::string peer = strangers_.Take(stream).peer;
   actions_.push_back(CloseStream{stream, refusal.status});
-  if (now < next_refusal_log_) {
-    ++num_unlogged_refusals_;
-    return;
+  if (auto line = refusals_.Add(peer, refusal, now)) {
+    Log(LogLine::kWarning, *std::move(line));
   }
-  next_refusal_log_ = now + kRefusalLogInterval;
-  Log(LogLine::kWarning,
-      absl::StrCat("refused ", last_refusal_, " (", refusal.reason, ")",
-                   num_unlogged_refusals_ > 0
-                       ? absl::StrCat("; ", num_unlogged_refusals_,
-                                      " more since the last line")
-                       : ""));
-  num_unlogged_refusals_ = 0;
 }
 
 void LeaderState::OnMemberFrame(int rank, const MemberFrame& frame,
@@ -200,11 +182,11 @@ void LeaderState::OnReady(int rank, const group::v1::Ready& ready,
 // What a rank sent before it heard that its epoch is over. It has been told,
 // or will have to form anew to be heard.
 void LeaderState::DropStale(int rank, const MemberFrame& frame) {
-  ++refusals_["stale_frame"];
-  last_refusal_ = absl::StrCat(
-      "frame of rank ", rank, " of epoch ", frame.epoch().number(),
-      ", the group is in ",
-      epoch_ ? absl::StrCat(epoch_->number()) : std::string("none"));
+  refusals_.Count(
+      "stale_frame",
+      absl::StrCat("frame of rank ", rank, " of epoch ", frame.epoch().number(),
+                   ", the group is in ",
+                   epoch_ ? absl::StrCat(epoch_->number()) : "none"));
 }
 
 void LeaderState::Lose(int rank, const absl::Status& why, absl::Time /*now*/) {
@@ -353,12 +335,8 @@ void LeaderState::BreakIfLate(absl::Time now) {
 }
 
 void LeaderState::Tick(absl::Time now) {
-  while (true) {
-    const auto late = std::find_if(
-        strangers_.begin(), strangers_.end(),
-        [&](const auto& entry) { return now >= entry.second.deadline; });
-    if (late == strangers_.end()) break;
-    Refuse(late->first,
+  while (const auto late = strangers_.FindLate(now)) {
+    Refuse(*late,
            RefuseStranger("handshake_timeout", "did not finish its join"), now);
   }
   for (int rank = 1; rank < config_.world_size; ++rank) {
@@ -377,9 +355,7 @@ void LeaderState::Tick(absl::Time now) {
 
 absl::Time LeaderState::NextTick() const {
   absl::Time next = epoch_ ? epoch_->NextDeadline() : absl::InfiniteFuture();
-  for (const auto& [stream, stranger] : strangers_) {
-    next = std::min(next, stranger.deadline);
-  }
+  next = std::min(next, strangers_.NextDeadline());
   for (const auto& member : members_) {
     if (member != nullptr) next = std::min(next, member->life.NextChange());
   }
@@ -407,9 +383,9 @@ std::string LeaderState::DescribeWait() const {
     }
   }
   return absl::StrCat(absl::StrJoin(missing, "; "),
-                      last_refusal_.empty()
+                      refusals_.last().empty()
                           ? ""
-                          : absl::StrCat("; last refused: ", last_refusal_));
+                          : absl::StrCat("; last refused: ", refusals_.last()));
 }
 
 void LeaderState::PutBlob(std::string blob, absl::Time now) {
@@ -438,7 +414,7 @@ GroupSnapshot LeaderState::snapshot() const {
   snapshot.straggler = straggler_;
   snapshot.rebuilds = std::max<int64_t>(num_formed_ - 1, 0);
   snapshot.last_error = last_error_;
-  snapshot.refusals = refusals_;
+  snapshot.refusals = refusals_.counts();
   return snapshot;
 }
 

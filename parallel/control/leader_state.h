@@ -4,10 +4,10 @@
 #define BLOCKSERVE_PARALLEL_CONTROL_LEADER_STATE_H_
 
 #include <cstdint>
-#include <map>
 #include <memory>
 #include <optional>
 #include <string>
+#include <utility>
 #include <variant>
 #include <vector>
 
@@ -20,6 +20,7 @@
 #include "parallel/control/rank_config.h"
 #include "parallel/control/rank_state.h"
 #include "parallel/control/step_times.h"
+#include "parallel/control/stranger_streams.h"
 
 namespace blockserve {
 
@@ -76,12 +77,6 @@ class LeaderState : public RankState {
   }
 
  private:
-  // A stream whose peer has not proven who it is.
-  struct Stranger {
-    std::string peer;
-    Admission admission;
-    absl::Time deadline;
-  };
   // A rank that has joined.
   struct Member {
     StreamId stream = 0;
@@ -118,7 +113,8 @@ class LeaderState : public RankState {
   int RankOf(StreamId stream) const;        // -1: none
 
   const RankConfig config_;
-  std::map<StreamId, Stranger> strangers_;
+  StrangerStreams strangers_;
+  RefusalLog refusals_;
   // By rank; null: not joined. The leader's own place stays null.
   std::vector<std::unique_ptr<Member>> members_;
   bool forming_ = false;  // the leader's own process waits
@@ -129,10 +125,6 @@ class LeaderState : public RankState {
   int straggler_ = -1;
   int64_t num_formed_ = 0;
   absl::Status last_error_;
-  std::map<std::string, int64_t> refusals_;
-  std::string last_refusal_;
-  absl::Time next_refusal_log_ = absl::InfinitePast();
-  int64_t num_unlogged_refusals_ = 0;
   std::vector<LeaderAction> actions_;
 };
 

@@ -12,8 +12,8 @@
 
 namespace blockserve {
 
-// Gloo sets one value, its own address, and then gets one of each rank; keys
-// end in the rank. The set is the exchange.
+// Gloo sets its host's name and gets those of lower ranks, then sets its
+// address and gets everybody's; keys end in the rank. Each set is an exchange.
 class ExchangeStore final : public gloo::rendezvous::Store {
  public:
   explicit ExchangeStore(const BlobExchange& exchange) : exchange_(exchange) {}

@@ -4,6 +4,7 @@
 #include <gloo/transport/tcp/device.h>
 #include <gloo/transport/unbound_buffer.h>
 
+#include <algorithm>
 #include <array>
 #include <atomic>
 #include <chrono>
@@ -18,6 +19,7 @@
 #include "absl/types/span.h"
 #include "parallel/api/shard.h"
 #include "parallel/gloo/exchange_store.h"
+#include "parallel/gloo/own_address.h"
 #include "parallel/host/host_communicator.h"
 #include "parallel/host/rank_order_sum.h"
 #include "runtime/base/status_macros.h"
@@ -29,6 +31,14 @@ constexpr int kMaxGlooRanks = 64;
 // An AllReduce of less goes to everybody at once instead of slice by slice: one
 // round trip instead of two.
 constexpr size_t kAtOnceBytes = 64 << 10;
+
+// Gloo waits for a peer to connect five times as long as it is told to wait.
+// Everything else here waits as long as it says itself.
+std::chrono::milliseconds ConnectTimeout(const CommunicatorLimits& limits) {
+  // 0 would be for ever.
+  return std::max(absl::ToChronoMilliseconds(limits.timeout / 5),
+                  std::chrono::milliseconds(1));
+}
 
 // The one place where Gloo's exceptions become a Status.
 absl::Status CatchGloo(absl::FunctionRef<void()> body) {
@@ -256,6 +266,8 @@ absl::StatusOr<std::unique_ptr<Communicator>> CreateGlooCommunicator(
     return absl::InvalidArgumentError(absl::StrCat(
         "gloo: expected at most ", kMaxGlooRanks, " ranks, got ", size));
   }
+  // Gloo would say so as well, and lose memory.
+  RETURN_IF_ERROR(CheckOwnAddress(bind_address));
   ExchangeStore store(exchange);
   std::shared_ptr<::gloo::rendezvous::Context> context;
   const absl::Status connected = CatchGloo([&] {
@@ -264,7 +276,7 @@ absl::StatusOr<std::unique_ptr<Communicator>> CreateGlooCommunicator(
     std::shared_ptr<::gloo::transport::Device> device =
         ::gloo::transport::tcp::CreateDevice(attributes);
     context = std::make_shared<::gloo::rendezvous::Context>(rank, size);
-    context->setTimeout(absl::ToChronoMilliseconds(limits.timeout));
+    context->setTimeout(ConnectTimeout(limits));
     context->connectFullMesh(store, device);
   });
   RETURN_IF_ERROR(store.status());

@@ -12,10 +12,16 @@
 namespace blockserve {
 
 // Connects every rank with every other, bound to the IPv4 address
-// `bind_address` of this host; one exchange. A rank listens until its peers
-// have connected and not after. Gloo knows no secrets and no encryption: the
-// network between ranks must be their own. The process must ignore
-// SIGPIPE, which Gloo raises when a peer has gone.
+// `bind_address` of this host; two exchanges. Waits limits.timeout for a peer
+// to connect. The process must ignore SIGPIPE, which Gloo raises when a peer
+// has gone.
+//
+// Gloo knows no secrets and no encryption: the network between ranks must be
+// their own. A rank listens until its peers have connected, some milliseconds,
+// and not after. A stranger who comes in between is taken for the peer: what it
+// says ends this epoch with an error (parallel/conformance), but for a forged
+// message of Gloo's own, which ends the process: Gloo throws in its thread.
+//
 //   UNAVAILABLE        a peer cannot be reached
 //   INVALID_ARGUMENT   the address is not of this host
 //   what `exchange` returns

@@ -55,10 +55,10 @@ void SimulatedConnection::Connect() {
   SessionClient* const client = this;
   session_ = std::make_shared<SimulatedSession>(world_, client);
   if (!world_->groups.at(address_)->Accept(session_)) {
-    session_->Send(SimulatedSession::kEvents, [session = session_] {
-      if (session->client() == nullptr) return;
-      session->client()->OnReset(absl::UnavailableError("connection refused"));
-    });
+    session_->SendToClient(
+        SimulatedSession::kEvents, [](SessionClient& client) {
+          client.OnReset(absl::UnavailableError("connection refused"));
+        });
     return;
   }
   Send([](SimulatedGroup& group,
@@ -73,7 +73,8 @@ void SimulatedConnection::Send(
         message) {
   session_->Send(
       SimulatedSession::kCommands,
-      [session = session_, group = world_->groups.at(address_), message] {
+      [group = world_->groups.at(address_), message = std::move(message)](
+          const std::shared_ptr<SimulatedSession>& session) {
         if (session->group_is_open()) message(*group, session);
       });
 }

@@ -78,10 +78,8 @@ bool SimulatedGroup::Accept(std::shared_ptr<SimulatedSession> session) {
 
 void SimulatedGroup::OnHello(const std::shared_ptr<SimulatedSession>& session) {
   if (state_ == worker::v1::WORKER_STATE_STARTING) {
-    session->Send(SimulatedSession::kEvents, [session] {
-      if (session->client() == nullptr) return;
-      session->client()->OnReset(
-          absl::UnavailableError("the worker is loading its model"));
+    session->SendToClient(SimulatedSession::kEvents, [](SessionClient& client) {
+      client.OnReset(absl::UnavailableError("the worker is loading its model"));
     });
     return;
   }
@@ -89,9 +87,9 @@ void SimulatedGroup::OnHello(const std::shared_ptr<SimulatedSession>& session) {
   identity.set_instance_id(absl::StrCat(address_, "#", incarnation_));
   identity.set_group_epoch(epoch_);
   identity.set_state(state_);
-  session->Send(SimulatedSession::kEvents, [session, identity] {
-    if (session->client() != nullptr) session->client()->OnIdentity(identity);
-  });
+  session->SendToClient(
+      SimulatedSession::kEvents,
+      [identity](SessionClient& client) { client.OnIdentity(identity); });
 }
 
 void SimulatedGroup::OnWatch(const std::shared_ptr<SimulatedSession>& session) {
@@ -182,11 +180,10 @@ void SimulatedGroup::SendDone(const std::shared_ptr<SimulatedSession>& session,
 
 void SimulatedGroup::SendEvent(const std::shared_ptr<SimulatedSession>& session,
                                worker::v1::RequestEvent event) {
-  session->Send(SimulatedSession::kEvents, [session, event = std::move(event)] {
-    if (session->client() != nullptr) {
-      session->client()->OnEvent(event);
-    }
-  });
+  session->SendToClient(SimulatedSession::kEvents,
+                        [event = std::move(event)](SessionClient& client) {
+                          client.OnEvent(event);
+                        });
 }
 
 void SimulatedGroup::SendLoad(
@@ -196,9 +193,8 @@ void SimulatedGroup::SendLoad(
   load.set_running_count(static_cast<int>(running_.size()));
   load.set_step_count(num_steps_);
   load.set_group_epoch(epoch_);
-  session->Send(SimulatedSession::kLoads, [session, load] {
-    if (session->client() != nullptr) session->client()->OnLoad(load);
-  });
+  session->SendToClient(SimulatedSession::kLoads,
+                        [load](SessionClient& client) { client.OnLoad(load); });
 }
 
 void SimulatedGroup::SendLoads() {
@@ -220,9 +216,8 @@ void SimulatedGroup::Kill(bool silently) {
   for (const auto& session : sessions_) {
     session->CloseGroup();
     if (silently) continue;
-    session->Send(SimulatedSession::kEvents, [session] {
-      if (session->client() == nullptr) return;
-      session->client()->OnReset(absl::UnavailableError("connection reset"));
+    session->SendToClient(SimulatedSession::kEvents, [](SessionClient& client) {
+      client.OnReset(absl::UnavailableError("connection reset"));
     });
   }
   sessions_.clear();
@@ -305,9 +300,8 @@ void SimulatedGroup::ResetSession() {
   const std::shared_ptr<SimulatedSession> session = sessions_.back();
   world_->Trace(address_, " resets ", session->number());
   session->CloseGroup();
-  session->Send(SimulatedSession::kEvents, [session] {
-    if (session->client() == nullptr) return;
-    session->client()->OnReset(absl::UnavailableError("connection reset"));
+  session->SendToClient(SimulatedSession::kEvents, [](SessionClient& client) {
+    client.OnReset(absl::UnavailableError("connection reset"));
   });
   OnClosed(session);
 }
@@ -328,9 +322,9 @@ void SimulatedGroup::BeUnready() {
     is_ready_ = ready;
     world_->Trace(address_, ready ? " is ready" : " is not ready");
     for (const auto& session : watchers_) {
-      session->Send(SimulatedSession::kLoads, [session, ready] {
-        if (session->client() != nullptr) session->client()->OnReadiness(ready);
-      });
+      session->SendToClient(
+          SimulatedSession::kLoads,
+          [ready](SessionClient& client) { client.OnReadiness(ready); });
     }
   };
   if (!is_up_ || !is_ready_) return;

@@ -6,6 +6,7 @@
 #include <deque>
 #include <functional>
 #include <memory>
+#include <utility>
 
 #include "absl/status/status.h"
 #include "absl/time/time.h"
@@ -25,9 +26,16 @@ class SessionClient {
   virtual void OnReset(const absl::Status& why) = 0;
 };
 
+class SimulatedSession;
+
+// What happens when a message arrives. It is given its session and does not
+// hold it: a session that is blocked for good would never be freed.
+using SimulatedMessage =
+    std::function<void(const std::shared_ptr<SimulatedSession>& session)>;
+
 // Carries messages in order. While it is blocked they wait, as in TCP.
 struct SimulatedChannel {
-  std::deque<std::function<void()>> pending;
+  std::deque<SimulatedMessage> pending;
   absl::Time last_arrival = absl::InfinitePast();
   bool blocked = false;
 };
@@ -50,12 +58,20 @@ class SimulatedSession : public std::enable_shared_from_this<SimulatedSession> {
   bool group_is_open() const { return group_is_open_; }
   void CloseGroup() { group_is_open_ = false; }
 
-  void Send(Stream stream, std::function<void()> message) {
+  void Send(Stream stream, SimulatedMessage message) {
     SimulatedChannel& channel = channels_[stream];
     channel.pending.push_back(std::move(message));
     channel.last_arrival =
         std::max(channel.last_arrival, world_->now() + world_->Latency());
     Schedule(stream, channel.last_arrival);
+  }
+  // Lost if the router has closed its end.
+  void SendToClient(Stream stream,
+                    std::function<void(SessionClient&)> message) {
+    Send(stream, [message = std::move(message)](
+                     const std::shared_ptr<SimulatedSession>& session) {
+      if (session->client_ != nullptr) message(*session->client_);
+    });
   }
   // Blocks the way to the group, or the way back, or lets all through again.
   void Block(bool to_group, bool to_router) {
@@ -75,9 +91,9 @@ class SimulatedSession : public std::enable_shared_from_this<SimulatedSession> {
     world_->events.At(time, [self = shared_from_this(), stream] {
       SimulatedChannel& channel = self->channels_[stream];
       if (channel.blocked || channel.pending.empty()) return;
-      const auto message = std::move(channel.pending.front());
+      const SimulatedMessage message = std::move(channel.pending.front());
       channel.pending.pop_front();
-      message();
+      message(self);
     });
   }
 

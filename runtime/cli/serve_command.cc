@@ -29,6 +29,7 @@ struct ServeFlags {
   int metrics_port = 9090;
   int num_groups = 1;
   double drain_timeout_seconds = 30;
+  double step_timeout_seconds = 10;
 };
 
 sigset_t ShutdownSignals() {
@@ -78,6 +79,10 @@ int Serve(const ServeFlags& flags) {
       absl::StrCat("--drain_timeout=", flags.drain_timeout_seconds, "s");
   options.worker_flags.push_back(drain);
   options.router_flags.push_back(drain);
+  options.worker_flags.push_back(
+      absl::StrCat("--step_timeout=", flags.step_timeout_seconds, "s"));
+  options.router_flags.push_back(
+      absl::StrCat("--stall_timeout=", flags.step_timeout_seconds, "s"));
   options.interrupted = [] { return SignalWithin(absl::ZeroDuration()); };
   auto processes = ServerProcesses::Start(options);
   if (absl::IsCancelled(processes.status())) return kExitOk;
@@ -137,6 +142,11 @@ void AddServeCommand(CLI::App& app, int& exit_code) {
                    "Seconds running requests get after SIGTERM")
       ->capture_default_str()
       ->check(CLI::Range(0.0, 3600.0));
+  command
+      ->add_option("--step_timeout", flags->step_timeout_seconds,
+                   "Seconds after which a silent rank or group is given up")
+      ->capture_default_str()
+      ->check(CLI::Range(1.0, 3600.0));
   command->callback([flags, &exit_code] { exit_code = Serve(*flags); });
 }
 

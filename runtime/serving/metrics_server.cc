@@ -68,10 +68,11 @@ class CivetMetricsServer : public MetricsServer {
     static absl::once_flag once;
     absl::call_once(once, [] { mg_init_library(0); });
     const std::string ports = address_.ToString();
-    // Two threads: one slow scraper does not keep out the next.
+    // A peer that connects and says nothing holds a thread until the timeout:
+    // some of them must not keep a scraper out.
     const char* const options[] = {
-        "listening_ports",    ports.c_str(), "num_threads", "2",
-        "request_timeout_ms", "10000",       nullptr};
+        "listening_ports",    ports.c_str(), "num_threads", "16",
+        "request_timeout_ms", "1000",        nullptr};
     mg_callbacks callbacks = {};
     callbacks.log_message = [](const mg_connection*, const char*) { return 1; };
     context_ = mg_start(&callbacks, this, const_cast<const char**>(options));

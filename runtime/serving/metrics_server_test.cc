@@ -6,7 +6,11 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <vector>
+
 #include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
+#include "absl/time/time.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 
@@ -16,8 +20,7 @@ namespace {
 using ::testing::HasSubstr;
 using ::testing::StartsWith;
 
-// The answer to one HTTP request, head and body.
-std::string Fetch(int port, const std::string& target) {
+int Connect(int port) {
   const int fd = socket(AF_INET, SOCK_STREAM, 0);
   sockaddr_in address = {};
   address.sin_family = AF_INET;
@@ -25,6 +28,12 @@ std::string Fetch(int port, const std::string& target) {
   address.sin_port = htons(static_cast<uint16_t>(port));
   EXPECT_EQ(connect(fd, reinterpret_cast<sockaddr*>(&address), sizeof(address)),
             0);
+  return fd;
+}
+
+// The answer to one HTTP request, head and body.
+std::string Fetch(int port, const std::string& target) {
+  const int fd = Connect(port);
   const std::string request =
       absl::StrCat("GET ", target, " HTTP/1.1\r\nHost: localhost\r\n\r\n");
   EXPECT_EQ(send(fd, request.data(), request.size(), 0),
@@ -52,6 +61,18 @@ class MetricsServerTest : public ::testing::Test {
       std::make_shared<prometheus::Registry>();
   prometheus::Gauge& gauge_;
 };
+
+TEST_F(MetricsServerTest, SilentConnectionsKeepNoScraperOut) {
+  const auto server = MetricsServer::Start("127.0.0.1:0", registry_);
+  ASSERT_TRUE(server.ok()) << server.status();
+  std::vector<int> silent;
+  for (int i = 0; i < 30; ++i) silent.push_back(Connect((*server)->port()));
+  const absl::Time began = absl::Now();
+  EXPECT_THAT(Fetch((*server)->port(), "/metrics"), StartsWith("HTTP/1.1 200"));
+  // Two turns of the timeout; a scraper waits 10 s.
+  EXPECT_LT(absl::Now() - began, absl::Seconds(5));
+  for (const int fd : silent) close(fd);
+}
 
 TEST_F(MetricsServerTest, ServesTheRegistryAsItIsNow) {
   const auto server = MetricsServer::Start("127.0.0.1:0", registry_);

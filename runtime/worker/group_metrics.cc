@@ -1,5 +1,7 @@
 #include "runtime/worker/group_metrics.h"
 
+#include <cstddef>
+#include <cstdint>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -26,6 +28,11 @@ const Buckets& CollectiveBuckets() {
                                   .0005,   .001,   .002,   .005,   .01,   .02,
                                   .05,     .1,     1,      10};
   return buckets;
+}
+
+void RaiseTo(int64_t count, prometheus::Counter& counter) {
+  const double rise = static_cast<double>(count) - counter.Value();
+  if (rise > 0) counter.Increment(rise);
 }
 
 }  // namespace
@@ -58,7 +65,12 @@ GroupMetrics::GroupMetrics(std::shared_ptr<prometheus::Registry> registry,
                     .Help("Epochs of the group but the first.")
                     .Labels(labels_)
                     .Register(*registry_)
-                    .Add({})) {
+                    .Add({})),
+      refusals_(BuildCounter()
+                    .Name("blockserve_group_refusals_total")
+                    .Help("Peers that the leader did not let in, by reason.")
+                    .Labels(labels_)
+                    .Register(*registry_)) {
   auto& times = BuildHistogram()
                     .Name("blockserve_collective_seconds")
                     .Help(
@@ -107,9 +119,9 @@ void GroupMetrics::OnStep(const StepTimes& times) {
 void GroupMetrics::SetGroup(const GroupSnapshot& group) {
   epoch_.Set(static_cast<double>(group.epoch));
   straggler_.Set(group.straggler);
-  const double rebuilds = static_cast<double>(group.rebuilds);
-  if (rebuilds > rebuilds_.Value()) {
-    rebuilds_.Increment(rebuilds - rebuilds_.Value());
+  RaiseTo(group.rebuilds, rebuilds_);
+  for (const auto& [reason, count] : group.refusals) {
+    RaiseTo(count, refusals_.Add({{"reason", reason}}));
   }
   for (size_t r = 0; r < up_.size() && r < group.ranks.size(); ++r) {
     up_[r]->Set(group.ranks[r].up ? 1 : 0);

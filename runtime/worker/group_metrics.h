@@ -41,6 +41,7 @@ class GroupMetrics {
   prometheus::Gauge& epoch_;
   prometheus::Gauge& straggler_;
   prometheus::Counter& rebuilds_;
+  prometheus::Family<prometheus::Counter>& refusals_;
   std::vector<prometheus::Gauge*> up_;
   std::vector<prometheus::Gauge*> last_step_;
 };

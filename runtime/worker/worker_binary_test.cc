@@ -213,7 +213,7 @@ TEST_F(WorkerBinaryTest, AKilledClientLeavesNothingBehind) {
 }
 
 TEST_F(WorkerBinaryTest, DrainsOnSigterm) {
-  ASSERT_NO_FATAL_FAILURE(Start());
+  ASSERT_NO_FATAL_FAILURE(Start({"--drain_timeout=10m"}));
   const auto health = Health::NewStub(Connect(port_));
   grpc::ClientContext context;
   HealthCheckRequest request;

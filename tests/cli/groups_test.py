@@ -144,6 +144,20 @@ class GroupsTest(unittest.TestCase):
                 self.assertIn(f"group {group} rank {rank} was ended by signal 9; "
                               "starting it again in 1s", log.read())
 
+    def test_a_hung_rank_is_given_up_and_let_in_again(self):
+        with serving(*TWO_BY_TWO, "--step_timeout=1") as (server, ready):
+            health = lambda: metric(ready["metrics"], "blockserve_router_worker_health")
+            wait_until(lambda: health() == 2)
+            hung = ranks_of(server)["group-0-rank-1"]
+            os.kill(hung, signal.SIGSTOP)
+            # Sooner than with the default.
+            wait_until(lambda: health() == 1, seconds=5)
+            self.assertEqual(
+                [generate(ready, *request) for request in REQUESTS], self.expected)
+            os.kill(hung, signal.SIGCONT)
+            wait_until(lambda: health() == 2)
+            self.assertTrue(is_there(hung))
+
     def test_sigterm_lets_what_runs_end(self):
         with serving(*TWO_BY_TWO) as (server, ready):
             children = children_of(server.pid)

@@ -1,4 +1,4 @@
-#include "kernels/cpu/linear.h"
+#include "kernels/cpu/onednn_linear.h"
 
 #include <gtest/gtest.h>
 
@@ -30,13 +30,13 @@ std::vector<float> RandomValues(int64_t count) {
   return values;
 }
 
-class LinearTest : public testing::TestWithParam<DType> {
+class OneDnnLinearTest : public testing::TestWithParam<DType> {
  protected:
   void SetUp() override {
     if (GetParam() == DType::kBFloat16 && !HasBFloat16()) {
       GTEST_SKIP() << "no bf16 on this CPU";
     }
-    auto engine = LinearEngine::Create(GetParam(), /*num_threads=*/2);
+    auto engine = OneDnnLinear::Create(GetParam(), /*num_threads=*/2);
     ASSERT_TRUE(engine.ok()) << engine.status();
     engine_ = *std::move(engine);
     const std::vector<float> weight = RandomValues(kOutDim * kInDim);
@@ -69,13 +69,13 @@ class LinearTest : public testing::TestWithParam<DType> {
 
   static constexpr int64_t kMaxRows = 2 * kMaxBucketRows;
 
-  std::unique_ptr<LinearEngine> engine_;
+  std::unique_ptr<OneDnnLinear> engine_;
   std::unique_ptr<Matrix> weight_;
   std::vector<float> input_;
   std::vector<BFloat16> bf16_input_;
 };
 
-TEST_P(LinearTest, MakesNoPrimitiveInASecondPass) {
+TEST_P(OneDnnLinearTest, MakesNoPrimitiveInASecondPass) {
   engine_->set_max_rows(200);
   Multiply(3, Activation::kNone);
   Multiply(3, Activation::kGelu);
@@ -89,7 +89,7 @@ TEST_P(LinearTest, MakesNoPrimitiveInASecondPass) {
 }
 
 // The reference implementation is a thousand times slower than the others.
-TEST_P(LinearTest, RunsNoReferenceImplementation) {
+TEST_P(OneDnnLinearTest, RunsNoReferenceImplementation) {
   engine_->set_max_rows(kMaxBucketRows);
   for (Activation activation : {Activation::kNone, Activation::kGelu,
                                 Activation::kGeluTanh, Activation::kRelu}) {
@@ -101,7 +101,7 @@ TEST_P(LinearTest, RunsNoReferenceImplementation) {
   }
 }
 
-TEST_P(LinearTest, RowsDoNotDependOnTheTileTheyAreIn) {
+TEST_P(OneDnnLinearTest, RowsDoNotDependOnTheTileTheyAreIn) {
   const std::vector<float> all =
       Multiply(kMaxBucketRows + 100, Activation::kNone);
   for (int64_t rows : {1, 5, 16, 100}) {
@@ -113,7 +113,7 @@ TEST_P(LinearTest, RowsDoNotDependOnTheTileTheyAreIn) {
 }
 
 // The engine's thread is not the one that makes the Ops.
-TEST_P(LinearTest, GivesTheSameInAnotherThread) {
+TEST_P(OneDnnLinearTest, GivesTheSameInAnotherThread) {
   const std::vector<float> here = Multiply(70, Activation::kGelu);
   std::vector<float> there;
   std::thread([&] { there = Multiply(70, Activation::kGelu); }).join();
@@ -121,7 +121,7 @@ TEST_P(LinearTest, GivesTheSameInAnotherThread) {
             0);
 }
 
-INSTANTIATE_TEST_SUITE_P(Types, LinearTest,
+INSTANTIATE_TEST_SUITE_P(Types, OneDnnLinearTest,
                          testing::Values(DType::kFloat32, DType::kBFloat16),
                          [](const testing::TestParamInfo<DType>& info) {
                            return std::string(NameOf(info.param));

@@ -1,4 +1,4 @@
-#include "kernels/cpu/linear.h"
+#include "kernels/cpu/onednn_linear.h"
 
 #include <glog/logging.h>
 
@@ -45,7 +45,7 @@ class PackedMatrix : public Matrix {
   }
 
  private:
-  MatmulShape* const shape_;  // the LinearEngine's, which outlives us
+  MatmulShape* const shape_;  // the engine's, which outlives us
   const int64_t out_dim_;
   const int64_t in_dim_;
   const std::vector<Copy> copies_;
@@ -71,19 +71,19 @@ char* RowOf(const TensorView& view, int64_t row) {
 
 }  // namespace
 
-LinearEngine::LinearEngine(DType dtype, int num_threads)
+OneDnnLinear::OneDnnLinear(DType dtype, int num_threads)
     : dtype_(dtype),
       num_threads_(num_threads),
       engine_(dnnl::engine::kind::cpu, 0),
       stream_(engine_) {}
 
-LinearEngine::~LinearEngine() = default;
+OneDnnLinear::~OneDnnLinear() = default;
 
-absl::StatusOr<std::unique_ptr<LinearEngine>> LinearEngine::Create(
+absl::StatusOr<std::unique_ptr<OneDnnLinear>> OneDnnLinear::Create(
     DType dtype, int num_threads) {
-  std::unique_ptr<LinearEngine> engine;
+  std::unique_ptr<OneDnnLinear> engine;
   const absl::Status status = WithoutExceptions([&] {
-    engine.reset(new LinearEngine(dtype, num_threads));
+    engine.reset(new OneDnnLinear(dtype, num_threads));
     const MatmulShape probe(engine->engine_, dtype, 64, 64);
     return absl::OkStatus();
   });
@@ -95,7 +95,7 @@ absl::StatusOr<std::unique_ptr<LinearEngine>> LinearEngine::Create(
   return engine;
 }
 
-MatmulShape& LinearEngine::ShapeOf(int64_t out_dim, int64_t in_dim) {
+MatmulShape& OneDnnLinear::ShapeOf(int64_t out_dim, int64_t in_dim) {
   auto& shape = shapes_[{out_dim, in_dim}];
   if (shape == nullptr) {
     shape = std::make_unique<MatmulShape>(engine_, dtype_, out_dim, in_dim);
@@ -103,7 +103,7 @@ MatmulShape& LinearEngine::ShapeOf(int64_t out_dim, int64_t in_dim) {
   return *shape;
 }
 
-absl::StatusOr<std::unique_ptr<Matrix>> LinearEngine::Pack(const float* weight,
+absl::StatusOr<std::unique_ptr<Matrix>> OneDnnLinear::Pack(const float* weight,
                                                            int64_t out_dim,
                                                            int64_t in_dim) {
   using Tag = dnnl::memory::format_tag;
@@ -129,7 +129,7 @@ absl::StatusOr<std::unique_ptr<Matrix>> LinearEngine::Pack(const float* weight,
   return matrix;
 }
 
-absl::Status LinearEngine::MakePrimitives(MatmulShape& shape,
+absl::Status OneDnnLinear::MakePrimitives(MatmulShape& shape,
                                           const Epilogue& epilogue,
                                           int bucket) {
   const int last = RowBucketOf(std::min(max_rows_, kMaxBucketRows));
@@ -148,7 +148,7 @@ absl::Status LinearEngine::MakePrimitives(MatmulShape& shape,
   return absl::OkStatus();
 }
 
-absl::Status LinearEngine::Run(const LinearArgs& args) {
+absl::Status OneDnnLinear::Run(const LinearArgs& args) {
   const ScopedOmpThreads threads(num_threads_);
   const auto* weight = dynamic_cast<const PackedMatrix*>(args.weight);
   CHECK(weight != nullptr) << "a matrix of another backend";

@@ -1,0 +1,8 @@
+"""What targets that need the CUDA toolkit have in common."""
+
+# Left out of builds without --config=cuda. The toolkit's headers must be on the
+# compiler's default path, as those of all libraries (debian.BUILD).
+CUDA_ONLY = select({
+    "//:cuda": [],
+    "//conditions:default": ["//deploy/bazel:never"],
+})

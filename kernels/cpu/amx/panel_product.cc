@@ -1,0 +1,118 @@
+#include "kernels/cpu/amx/panel_product.h"
+
+#include <algorithm>
+
+#include "kernels/cpu/amx/epilogue-inl.h"
+#include "kernels/cpu/amx/row_product-inl.h"
+#include "kernels/cpu/amx/target.h"
+#include "kernels/cpu/amx/tile_product-inl.h"
+#include "kernels/cpu/amx/tiles.h"
+
+AMX_TARGET_BEGIN
+namespace blockserve::cpu::amx {
+namespace {
+
+// Activations that one pass multiplies: with the panel at hand, the next one
+// and the output they fit a second-level cache of 2 MB.
+constexpr int64_t kPassElements = 384 * 1536;
+constexpr int64_t kMaxPassRows = 384;
+
+// Depth of a pass where the sum may be cut, that is where the output is fp32
+// and can take the parts one after the other. At in_dim 3072, uncut, a pass
+// would have too few rows to use a panel well: 39 against 30 ms of a step's
+// products into the residual stream.
+constexpr int64_t kMaxCutDepth = 1536;
+
+// Depends on nothing but the matrix and the kind of output, so that sums do not
+// depend on the rows.
+int64_t DepthOfPass(const PanelProduct& product) {
+  const int64_t in_dim = product.weight->in_dim();
+  const bool may_cut =
+      product.float_output && product.activation == Activation::kNone;
+  if (!may_cut || in_dim <= kMaxCutDepth) return in_dim;
+  const int64_t num_cuts = (in_dim + kMaxCutDepth - 1) / kMaxCutDepth;
+  const int64_t steps_a_cut = (in_dim / kTileDepth + num_cuts - 1) / num_cuts;
+  return steps_a_cut * kTileDepth;
+}
+
+int64_t RowsOfPass(int64_t depth) {
+  constexpr int64_t kBlock = 2 * kTileHeight;
+  return std::clamp(kPassElements / depth / kBlock * kBlock, kBlock,
+                    kMaxPassRows);
+}
+
+template <typename Epilogue>
+void MultiplyDepth(const PanelProduct& product, const ProductPart& part,
+                   DepthRange depth, const Epilogue& epilogue) {
+  switch (part.row_end - part.row_begin) {
+    case 1:
+      return RowProduct<Epilogue, 1>(product, part, depth, epilogue).Run();
+    case 2:
+      return RowProduct<Epilogue, 2>(product, part, depth, epilogue).Run();
+    default: {
+      using Product = TileProduct<Epilogue>;
+      const ScopedTiles tiles(
+          TileConfig::WithHeight(Product::TileHeight(part)));
+      return Product(product, part, depth, epilogue).Run();
+    }
+  }
+}
+
+template <Activation kActivation, typename Output, bool kAccumulate>
+void MultiplyPass(const PanelProduct& product, const ProductPart& part,
+                  DepthRange depth) {
+  const StoreEpilogue<kActivation, Output, kAccumulate> epilogue(
+      depth.begin == 0 ? product.bias : nullptr, product.output,
+      product.weight->out_dim());
+  MultiplyDepth(product, part, depth, epilogue);
+}
+
+template <typename Output>
+void MultiplyAndActivate(const PanelProduct& product, const ProductPart& part,
+                         DepthRange depth) {
+  switch (product.activation) {
+    case Activation::kNone:
+      return MultiplyPass<Activation::kNone, Output, false>(product, part,
+                                                            depth);
+    case Activation::kGelu:
+      return MultiplyPass<Activation::kGelu, Output, false>(product, part,
+                                                            depth);
+    case Activation::kGeluTanh:
+      return MultiplyPass<Activation::kGeluTanh, Output, false>(product, part,
+                                                                depth);
+    case Activation::kRelu:
+      return MultiplyPass<Activation::kRelu, Output, false>(product, part,
+                                                            depth);
+  }
+}
+
+void MultiplyRows(const PanelProduct& product, const ProductPart& part) {
+  const int64_t in_dim = product.weight->in_dim();
+  const int64_t depth = DepthOfPass(product);
+  for (int64_t begin = 0; begin < in_dim; begin += depth) {
+    const DepthRange range = {begin, std::min(begin + depth, in_dim)};
+    if (product.accumulate || begin > 0) {
+      MultiplyPass<Activation::kNone, float, true>(product, part, range);
+    } else if (product.float_output) {
+      MultiplyAndActivate<float>(product, part, range);
+    } else {
+      MultiplyAndActivate<BFloat16>(product, part, range);
+    }
+  }
+}
+
+}  // namespace
+
+void MultiplyPart(const PanelProduct& product, const ProductPart& part) {
+  const ScopedFlushSubnormals flush;
+  const int64_t rows_a_pass = RowsOfPass(DepthOfPass(product));
+  ProductPart pass = part;
+  for (int64_t row = part.row_begin; row < part.row_end; row = pass.row_end) {
+    pass.row_begin = row;
+    pass.row_end = std::min(row + rows_a_pass, part.row_end);
+    MultiplyRows(product, pass);
+  }
+}
+
+}  // namespace blockserve::cpu::amx
+AMX_TARGET_END
