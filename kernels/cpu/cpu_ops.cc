@@ -6,13 +6,16 @@
 #include <cstring>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "absl/types/span.h"
 #include "kernels/api/shape_checks.h"
 #include "kernels/cpu/amx/amx_linear.h"
 #include "kernels/cpu/cpu_features.h"
 #include "kernels/cpu/elementwise.h"
 #include "kernels/cpu/kv_page.h"
+#include "kernels/cpu/largest_logit.h"
 #include "kernels/cpu/linear.h"
 #include "kernels/cpu/local_attention.h"
 #include "kernels/cpu/memory.h"
@@ -139,6 +142,8 @@ class CpuOps : public Ops {
     if (status_.ok()) status_ = std::move(status);
   }
   absl::Status ReserveLogits(int64_t rows, int64_t vocab_size);
+  // True if no row needs its logits in memory, only the largest.
+  bool NeedsNoLogits(const Matrix& head, const SampleArgs& args) const;
   absl::Status SampleTile(const TensorView& input, const Matrix& head,
                           const SampleArgs& args, int64_t row_begin);
 
@@ -146,6 +151,7 @@ class CpuOps : public Ops {
   const std::unique_ptr<cpu::LinearEngine> linear_;
   cpu::Sampler sampler_;
   Buffer logits_;
+  std::vector<cpu::LargestLogit> largest_;
   absl::Status status_;
 };
 
@@ -153,6 +159,7 @@ template <typename T>
 absl::Status CpuOps<T>::Reserve(const OpsLimits& limits) {
   linear_->set_max_rows(std::max(limits.max_rows, limits.max_sample_rows));
   sampler_.Reserve(limits.vocab_size);
+  largest_.reserve(limits.max_sample_rows);
   return ReserveLogits(limits.max_sample_rows, limits.vocab_size);
 }
 
@@ -166,10 +173,32 @@ absl::Status CpuOps<T>::ReserveLogits(int64_t rows, int64_t vocab_size) {
 }
 
 template <typename T>
+bool CpuOps<T>::NeedsNoLogits(const Matrix& head,
+                              const SampleArgs& args) const {
+  return args.logits.empty() && linear_->CanFindLargest(head) &&
+         std::all_of(args.rows.begin(), args.rows.end(),
+                     [&](const SampleRow& row) {
+                       return cpu::NeedsLargestOnly(row, args.offset) ||
+                              !cpu::NeedsLogits(row, args.offset);
+                     }) &&
+         // A prompt's forced tokens need nothing at all.
+         std::any_of(args.rows.begin(), args.rows.end(),
+                     [&](const SampleRow& row) {
+                       return cpu::NeedsLogits(row, args.offset);
+                     });
+}
+
+template <typename T>
 void CpuOps<T>::SampleTokens(const TensorView& input, const Matrix& head,
                              const SampleArgs& args) {
   CheckSampleTokens(input, head, args, dtype());
   const auto num_rows = static_cast<int64_t>(args.rows.size());
+  if (NeedsNoLogits(head, args)) {
+    largest_.resize(num_rows);
+    linear_->FindLargest(input, head, absl::MakeSpan(largest_));
+    cpu::TakeLargest(largest_, args);
+    return;
+  }
   Keep(ReserveLogits(num_rows, head.out_dim()));
   if (!status_.ok()) return;
   for (int64_t row = 0; row < num_rows; row += kMaxLogitRows) {

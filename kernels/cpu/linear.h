@@ -12,7 +12,9 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "absl/types/span.h"
 #include "kernels/api/ops.h"
+#include "kernels/cpu/largest_logit.h"
 
 namespace blockserve::cpu {
 
@@ -35,6 +37,18 @@ class LinearEngine {
   // As Ops::Linear, with checked arguments. Reads and writes up to
   // PadToRowBuckets(rows) rows (row_buckets.h).
   virtual absl::Status Run(const LinearArgs& args) = 0;
+
+  // True if FindLargest takes this matrix.
+  virtual bool CanFindLargest(const Matrix& weight) const {
+    (void)weight;
+    return false;
+  }
+  // The largest element of each row of input W^T, which is not stored.
+  //   input: T [rows, in_dim]; largest: [rows]
+  virtual void FindLargest(const TensorView& input, const Matrix& weight,
+                           absl::Span<LargestLogit> largest) {
+    (void)input, (void)weight, (void)largest;
+  }
 };
 
 }  // namespace blockserve::cpu

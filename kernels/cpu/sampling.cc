@@ -101,6 +101,21 @@ bool NeedsLogits(const SampleRow& row, int offset) {
   return offset >= row.num_forced || row.num_logprobs >= 0;
 }
 
+bool NeedsLargestOnly(const SampleRow& row, int offset) {
+  return offset >= row.num_forced && row.num_logprobs < 0 &&
+         !(row.temperature > 0.0f) && !ChangesLogits(row, offset);
+}
+
+void TakeLargest(absl::Span<const LargestLogit> largest,
+                 const SampleArgs& args) {
+  auto* const tokens = args.tokens.as<int32_t>();
+  for (size_t i = 0; i < largest.size(); ++i) {
+    if (!NeedsLargestOnly(args.rows[i], args.offset)) continue;
+    tokens[i * args.tokens.dim(1) + args.offset] =
+        largest[i].valid ? largest[i].id : kInvalidToken;
+  }
+}
+
 void RowSampler::Reserve(int64_t vocab_size) {
   if (static_cast<int64_t>(changed_.size()) >= vocab_size) return;
   changed_.resize(vocab_size);

@@ -7,12 +7,17 @@
 
 #include "absl/types/span.h"
 #include "kernels/api/sample_args.h"
+#include "kernels/cpu/largest_logit.h"
 #include "kernels/cpu/vocabulary_scan.h"
 
 namespace blockserve::cpu {
 
 // True if the row's logits must be computed: it draws, or reports something.
 bool NeedsLogits(const SampleRow& row, int offset);
+
+// True if all that the row needs of its logits is the largest: it is greedy,
+// changes none and reports none.
+bool NeedsLargestOnly(const SampleRow& row, int offset);
 
 // Works on one row. Owns scratch; one per thread.
 class RowSampler {
@@ -61,6 +66,11 @@ class Sampler {
  private:
   std::vector<RowSampler> row_samplers_;  // one per thread
 };
+
+// Writes the tokens of rows that NeedsLargestOnly().
+//   largest: of all rows of `args`
+void TakeLargest(absl::Span<const LargestLogit> largest,
+                 const SampleArgs& args);
 
 }  // namespace blockserve::cpu
 

@@ -187,5 +187,21 @@ TEST_F(SteadyStateTest, SamplingAllocatesNothing) {
   EXPECT_EQ(AllocationsOf([&] { sampler.Sample(logits, args, 0); }), 0);
 }
 
+TEST_F(SteadyStateTest, GreedyChoiceAllocatesNothing) {
+  if (!cpu::AmxLinear::IsSupported()) GTEST_SKIP() << "no AMX on this CPU";
+  constexpr int64_t kVocabSize = 5000;
+  ops_ = *CreateCpuOps(DType::kBFloat16, 2);
+  ASSERT_TRUE(ops_->Reserve({.max_rows = kRows,
+                             .max_sample_rows = kRows,
+                             .vocab_size = kVocabSize})
+                  .ok());
+  const std::vector<float> values(kVocabSize * kDim, 0.5f);
+  const auto head = *ops_->PackMatrix(values.data(), kVocabSize, kDim);
+  const TensorView x = Make(DType::kBFloat16, {kRows, kDim});
+  const std::vector<SampleRow> rows(kRows);
+  const SampleArgs args = {.rows = rows, .tokens = Ints({kRows, 1})};
+  EXPECT_EQ(AllocationsOf([&] { ops_->SampleTokens(x, *head, args); }), 0);
+}
+
 }  // namespace
 }  // namespace blockserve

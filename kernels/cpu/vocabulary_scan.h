@@ -10,6 +10,7 @@
 #include <limits>
 
 #include "absl/types/span.h"
+#include "kernels/cpu/largest_logit.h"
 
 namespace blockserve::cpu {
 
@@ -34,12 +35,6 @@ inline float LogitOf(TokenKey key) {
   return std::bit_cast<float>(
       (descending >> 31) != 0 ? descending : ~descending & 0x7fffffffu);
 }
-
-struct LargestLogit {
-  float logit = -std::numeric_limits<float>::infinity();
-  int32_t id = -1;    // -1: all are -infinity
-  bool valid = true;  // false: some are NaN or +infinity
-};
 
 LargestLogit FindLargest(absl::Span<const float> logits);
 

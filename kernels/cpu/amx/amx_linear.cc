@@ -40,9 +40,30 @@ ProductPart PartOf(int64_t num_rows, int64_t num_panels, int64_t thread,
           .panel_end = num_panels * (k + 1) / panel_parts};
 }
 
+// body(part, thread) over parts that cover a product, one a thread.
+template <typename Body>
+void ForEachPart(int num_threads, int64_t num_rows, const PanelMatrix& weight,
+                 const Body& body) {
+  const int64_t num_panels = weight.num_panels();
+  if (RunsAlone(num_threads, num_panels, num_rows * weight.panel_elements())) {
+    body(PartOf(num_rows, num_panels, 0, 1), 0);
+    return;
+  }
+#pragma omp parallel num_threads(num_threads)
+  {
+    const int thread = omp_get_thread_num();
+    body(PartOf(num_rows, num_panels, thread, omp_get_num_threads()), thread);
+  }
+}
+
 }  // namespace
 
 bool AmxLinear::IsSupported() { return amx::HasTiles(); }
+
+void AmxLinear::set_max_rows(int64_t max_rows) {
+  fallback_->set_max_rows(max_rows);
+  largest_.reserve(num_threads_ * max_rows);
+}
 
 absl::StatusOr<std::unique_ptr<Matrix>> AmxLinear::Pack(const float* weight,
                                                         int64_t out_dim,
@@ -64,17 +85,33 @@ absl::Status AmxLinear::Run(const LinearArgs& args) {
       .accumulate = args.accumulate,
       .float_output = args.output.dtype() == DType::kFloat32,
       .output = args.output.data()};
-  const int64_t num_rows = args.input.dim(0);
-  const int64_t num_panels = weight->num_panels();
-  if (RunsAlone(num_threads_, num_panels,
-                num_rows * weight->panel_elements())) {
-    MultiplyPart(product, PartOf(num_rows, num_panels, 0, 1));
-    return absl::OkStatus();
-  }
-#pragma omp parallel num_threads(num_threads_)
-  MultiplyPart(product, PartOf(num_rows, num_panels, omp_get_thread_num(),
-                               omp_get_num_threads()));
+  ForEachPart(
+      num_threads_, args.input.dim(0), *weight,
+      [&](const ProductPart& part, int) { MultiplyPart(product, part); });
   return absl::OkStatus();
+}
+
+bool AmxLinear::CanFindLargest(const Matrix& weight) const {
+  return dynamic_cast<const PanelMatrix*>(&weight) != nullptr;
+}
+
+void AmxLinear::FindLargest(const TensorView& input, const Matrix& weight,
+                            absl::Span<LargestLogit> largest) {
+  const auto& panels = dynamic_cast<const PanelMatrix&>(weight);
+  const PanelProduct product = {.input = input.as<BFloat16>(),
+                                .weight = &panels};
+  const int64_t num_rows = input.dim(0);
+  largest_.assign(num_threads_ * num_rows, LargestLogit());
+  ForEachPart(
+      num_threads_, num_rows, panels, [&](const ProductPart& part, int thread) {
+        FindLargestInPart(product, part, largest_.data() + thread * num_rows);
+      });
+  for (int64_t row = 0; row < num_rows; ++row) {
+    largest[row] = LargestLogit();
+    for (int thread = 0; thread < num_threads_; ++thread) {
+      largest[row] = Merge(largest[row], largest_[thread * num_rows + row]);
+    }
+  }
 }
 
 }  // namespace blockserve::cpu

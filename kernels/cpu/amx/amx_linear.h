@@ -10,10 +10,13 @@
 #include <memory>
 #include <string_view>
 #include <utility>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "absl/types/span.h"
 #include "kernels/api/ops.h"
+#include "kernels/cpu/largest_logit.h"
 #include "kernels/cpu/linear.h"
 
 namespace blockserve::cpu {
@@ -29,17 +32,19 @@ class AmxLinear : public LinearEngine {
       : num_threads_(num_threads), fallback_(std::move(fallback)) {}
 
   std::string_view name() const override { return "AMX tiles"; }
-  void set_max_rows(int64_t max_rows) override {
-    fallback_->set_max_rows(max_rows);
-  }
+  void set_max_rows(int64_t max_rows) override;
   absl::StatusOr<std::unique_ptr<Matrix>> Pack(const float* weight,
                                                int64_t out_dim,
                                                int64_t in_dim) override;
   absl::Status Run(const LinearArgs& args) override;
+  bool CanFindLargest(const Matrix& weight) const override;
+  void FindLargest(const TensorView& input, const Matrix& weight,
+                   absl::Span<LargestLogit> largest) override;
 
  private:
   const int num_threads_;
   const std::unique_ptr<LinearEngine> fallback_;
+  std::vector<LargestLogit> largest_;  // [num_threads_, rows]
 };
 
 }  // namespace blockserve::cpu

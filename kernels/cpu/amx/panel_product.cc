@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "kernels/cpu/amx/epilogue-inl.h"
+#include "kernels/cpu/amx/largest_epilogue-inl.h"
 #include "kernels/cpu/amx/row_product-inl.h"
 #include "kernels/cpu/amx/target.h"
 #include "kernels/cpu/amx/tile_product-inl.h"
@@ -17,19 +18,17 @@ namespace {
 constexpr int64_t kPassElements = 384 * 1536;
 constexpr int64_t kMaxPassRows = 384;
 
-// Depth of a pass where the sum may be cut, that is where the output is fp32
-// and can take the parts one after the other. At in_dim 3072, uncut, a pass
-// would have too few rows to use a panel well: 39 against 30 ms of a step's
-// products into the residual stream.
+// Depth of a pass that adds to its output, which can take the parts of a sum
+// one after the other. At in_dim 3072, uncut, a pass would have too few rows to
+// use a panel well: 39 against 30 ms of a step's products into the residual
+// stream.
 constexpr int64_t kMaxCutDepth = 1536;
 
-// Depends on nothing but the matrix and the kind of output, so that sums do not
-// depend on the rows.
+// Depends on nothing but the matrix and the kind of product, so that sums do
+// not depend on the rows.
 int64_t DepthOfPass(const PanelProduct& product) {
   const int64_t in_dim = product.weight->in_dim();
-  const bool may_cut =
-      product.float_output && product.activation == Activation::kNone;
-  if (!may_cut || in_dim <= kMaxCutDepth) return in_dim;
+  if (!product.accumulate) return in_dim;
   const int64_t num_cuts = (in_dim + kMaxCutDepth - 1) / kMaxCutDepth;
   const int64_t steps_a_cut = (in_dim / kTileDepth + num_cuts - 1) / num_cuts;
   return steps_a_cut * kTileDepth;
@@ -91,7 +90,7 @@ void MultiplyRows(const PanelProduct& product, const ProductPart& part) {
   const int64_t depth = DepthOfPass(product);
   for (int64_t begin = 0; begin < in_dim; begin += depth) {
     const DepthRange range = {begin, std::min(begin + depth, in_dim)};
-    if (product.accumulate || begin > 0) {
+    if (product.accumulate) {
       MultiplyPass<Activation::kNone, float, true>(product, part, range);
     } else if (product.float_output) {
       MultiplyAndActivate<float>(product, part, range);
@@ -101,17 +100,34 @@ void MultiplyRows(const PanelProduct& product, const ProductPart& part) {
   }
 }
 
-}  // namespace
-
-void MultiplyPart(const PanelProduct& product, const ProductPart& part) {
+// run(pass) for parts of `part` of at most RowsOfPass rows.
+template <typename Run>
+void ForEachPass(const ProductPart& part, int64_t depth, const Run& run) {
   const ScopedFlushSubnormals flush;
-  const int64_t rows_a_pass = RowsOfPass(DepthOfPass(product));
+  const int64_t rows_a_pass = RowsOfPass(depth);
   ProductPart pass = part;
   for (int64_t row = part.row_begin; row < part.row_end; row = pass.row_end) {
     pass.row_begin = row;
     pass.row_end = std::min(row + rows_a_pass, part.row_end);
-    MultiplyRows(product, pass);
+    run(pass);
   }
+}
+
+}  // namespace
+
+void MultiplyPart(const PanelProduct& product, const ProductPart& part) {
+  ForEachPass(part, DepthOfPass(product),
+              [&](const ProductPart& pass) { MultiplyRows(product, pass); });
+}
+
+void FindLargestInPart(const PanelProduct& product, const ProductPart& part,
+                       LargestLogit* largest) {
+  std::fill(largest + part.row_begin, largest + part.row_end, LargestLogit());
+  const int64_t in_dim = product.weight->in_dim();
+  const LargestEpilogue epilogue(product.weight->out_dim(), largest);
+  ForEachPass(part, in_dim, [&](const ProductPart& pass) {
+    MultiplyDepth(product, pass, {0, in_dim}, epilogue);
+  });
 }
 
 }  // namespace blockserve::cpu::amx

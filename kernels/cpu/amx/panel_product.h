@@ -14,6 +14,7 @@
 #include "kernels/api/dtype.h"
 #include "kernels/api/ops.h"
 #include "kernels/cpu/amx/panel_matrix.h"
+#include "kernels/cpu/largest_logit.h"
 
 namespace blockserve::cpu::amx {
 
@@ -38,6 +39,12 @@ struct ProductPart {
 // Computes `part` of `product`; reads and writes nothing outside its rows and
 // columns. Needs HasTiles().
 void MultiplyPart(const PanelProduct& product, const ProductPart& part);
+
+// Finds the largest element of each row of `part` of input W^T; the rest of
+// `product` does not count.
+//   largest: [row_end], elements [row_begin, row_end) are written
+void FindLargestInPart(const PanelProduct& product, const ProductPart& part,
+                       LargestLogit* largest);
 
 }  // namespace blockserve::cpu::amx
 
