@@ -12,11 +12,14 @@ import json
 import os
 import pathlib
 import random
+import sys
 import tempfile
 
 import measure
 
 MODELS = ["vanilla_160"]
+
+TCMALLOC = pathlib.Path("/usr/lib/x86_64-linux-gnu/libtcmalloc_minimal.so.4")
 
 CONFIG = {
     "model_type": "gpt_neox",
@@ -39,6 +42,20 @@ CONFIG = {
     "use_parallel_residual": True,
     "vocab_size": measure.VOCAB_SIZE,
 }
+
+
+def preload(libraries):
+    """Starts this script again with what vLLM's manual says to load first: its
+    OpenMP runtime and an allocator, where they are installed."""
+    libraries = [str(library) for library in libraries if library.is_file()]
+    if libraries and "LD_PRELOAD" not in os.environ:
+        os.environ["LD_PRELOAD"] = ":".join(libraries)
+        os.execv(sys.executable, [sys.executable, *sys.argv])
+
+
+def preloaded():
+    libraries = os.environ.get("LD_PRELOAD", "").split(":")
+    return " ".join(pathlib.Path(library).name for library in libraries) or "nothing"
 
 
 def set_environment(shape):
@@ -80,7 +97,9 @@ def main():
         default=True,
         help="torch.compile of the model, vLLM's default; needs a C++ compiler",
     )
+    parser.add_argument("--tcmalloc", type=pathlib.Path, default=TCMALLOC)
     shape = parser.parse_args()
+    preload([pathlib.Path(sys.prefix) / "lib" / "libiomp5.so", shape.tcmalloc])
     set_environment(shape)
     with measure.quiet_stdout(), tempfile.TemporaryDirectory() as directory:
         import torch
@@ -109,7 +128,11 @@ def main():
             return [len(output.outputs[0].token_ids) for output in outputs]
 
         rates = measure.tokens_per_second(generate, shape)
-    versions = {"torch": torch.__version__, "vllm": vllm.__version__}
+    versions = {
+        "torch": torch.__version__,
+        "vllm": vllm.__version__,
+        "preloaded": preloaded(),
+    }
     measure.report("vllm_vanilla", shape, rates, versions)
 
 
