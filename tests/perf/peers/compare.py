@@ -66,6 +66,18 @@ def add_peers(arguments):
     return arguments
 
 
+def command_text(arguments):
+    """The command, with words for the places of this machine."""
+    flags = []
+    for name, value in vars(arguments).items():
+        if name in ("pythons", "extra_flags", "out") or not value:
+            continue
+        if isinstance(value, pathlib.Path) and value.is_absolute():
+            value = name.upper()
+        flags.append(f"--{name}={value}")
+    return shlex.join(["tests/perf/peers/compare.py", *flags, "--out=OUT"])
+
+
 def machine():
     names, flags = set(), set()
     with open("/proc/cpuinfo") as file:
@@ -82,7 +94,7 @@ def machine():
         memory_gib = int(file.readline().split()[1]) / 2**20
     return (
         f"{', '.join(sorted(names)) or platform.processor()}, {os.cpu_count()} cores, "
-        f"{', '.join(widest)}; {memory_gib:.0f} GiB; Linux {platform.release()}"
+        f"{', '.join(widest)}; {memory_gib:.0f} GiB"
     )
 
 
@@ -135,6 +147,7 @@ def measure_round(arguments, case, measurements):
 
 def main():
     arguments = parse_arguments()
+    commands.adopt_orphans()
     wanted = arguments.cases.split(",")
     context = {
         "date": datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%dT%H:%MZ"),
@@ -146,7 +159,7 @@ def main():
             name for peer, name in cases.PEER_NAMES.items()
             if peer not in arguments.pythons
         ),
-        "command": shlex.join(["tests/perf/peers/compare.py", *sys.argv[1:]]),
+        "command": command_text(arguments),
     }
     results, complete = [], True
     for case in cases.CASES:
