@@ -180,6 +180,21 @@ BENCHMARK(BM_PagedAttention)
     ->UseRealTime()
     ->Unit(benchmark::kMicrosecond);
 
+// What the machine can do: a sum over 256 MB, as much as a step reads.
+void BM_ReadMemory(benchmark::State& state) {
+  Tensors tensors;
+  const TensorView x = tensors.Make(DType::kInt32, {int64_t{64} << 20});
+  int32_t sum = 0;
+  for (auto _ : state) {
+#pragma omp parallel for reduction(+ : sum)
+    for (int64_t i = 0; i < x.num_elements(); ++i) sum += x.as<int32_t>()[i];
+  }
+  benchmark::DoNotOptimize(sum);
+  state.counters["GB/s"] = benchmark::Counter(
+      1e-9 * x.num_bytes() * state.iterations(), benchmark::Counter::kIsRate);
+}
+BENCHMARK(BM_ReadMemory)->UseRealTime()->Unit(benchmark::kMicrosecond);
+
 void BM_RotaryStoreKv(benchmark::State& state) {
   Ops& ops = BenchmarkOps();
   const auto rows = static_cast<int32_t>(state.range(0));

@@ -4,7 +4,9 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <type_traits>
 
+#include "kernels/cpu/amx/attention.h"
 #include "kernels/cpu/attention_tile.h"
 #include "kernels/cpu/kv_page.h"
 #include "kernels/cpu/parallel_for.h"
@@ -36,31 +38,46 @@ class PagedAttentionJob {
     CHECK_EQ(offsets_[0], 0);
     CHECK_EQ(offsets_[num_sequences_], num_rows_);
     CHECK_LE(args.cache.head_dim, kMaxHeadDim);
+    has_amx_ = kIsBf16 && amx::CanAttend(args.cache.head_dim);
+    tile_rows_ = has_amx_ ? amx::kMaxAttentionRows : kTileRows;
   }
 
-  // One item per (head, row), rows of a head side by side: tiles of a long
-  // prefill then find the head's keys in the second-level cache.
+  // One item per (head, row).
   int64_t num_items() const { return num_rows_ * args_.cache.num_heads; }
 
   void RunItem(int64_t item) const {
-    const int64_t row = item % num_rows_;
-    const int64_t sequence =
-        std::upper_bound(offsets_, offsets_ + num_sequences_ + 1, row) -
-        offsets_ - 1;
-    if ((row - offsets_[sequence]) % kTileRows != 0) return;
-    const int64_t num_rows =
-        std::min<int64_t>(offsets_[sequence + 1] - row, kTileRows);
-    if (num_rows == kTileRows &&
-        ShareKeys(key_begin_ + row, key_end_ + row, num_rows)) {
-      RunTile(sequence, row, item / num_rows_, kTileRows);
-      return;
-    }
-    for (int64_t i = 0; i < num_rows; ++i) {
-      RunTile(sequence, row + i, item / num_rows_, 1);
+    // Tiles of a long prefill find the head's keys in the second-level cache if
+    // the rows of a head come one after the other. Rows that decode share no
+    // keys; there the heads of a row, neighbours in memory, come one after the
+    // other.
+    constexpr int64_t kPrefillRows = 4;
+    if (num_rows_ >= kPrefillRows * num_sequences_) {
+      RunItem(item / num_rows_, item % num_rows_);
+    } else {
+      RunItem(item % args_.cache.num_heads, item / args_.cache.num_heads);
     }
   }
 
  private:
+  static constexpr bool kIsBf16 = std::is_same_v<T, BFloat16>;
+
+  void RunItem(int64_t head, int64_t row) const {
+    const int64_t sequence =
+        std::upper_bound(offsets_, offsets_ + num_sequences_ + 1, row) -
+        offsets_ - 1;
+    if ((row - offsets_[sequence]) % tile_rows_ != 0) return;
+    const int num_rows = static_cast<int>(
+        std::min<int64_t>(offsets_[sequence + 1] - row, tile_rows_));
+    if ((num_rows == tile_rows_ || has_amx_) &&
+        ShareKeys(key_begin_ + row, key_end_ + row, num_rows)) {
+      RunTile(sequence, row, head, num_rows);
+      return;
+    }
+    for (int64_t i = 0; i < num_rows; ++i) {
+      RunTile(sequence, row + i, head, 1);
+    }
+  }
+
   void RunTile(int64_t sequence, int64_t row, int64_t head,
                int num_rows) const {
     const int64_t num_heads = args_.cache.num_heads;
@@ -88,7 +105,11 @@ class PagedAttentionJob {
     tile.page_size = layout_.page_size();
     tile.head_dim = static_cast<int>(head_dim);
     tile.scale = args_.scale;
-    AttendTile<T>(tile, num_rows);
+    if (has_amx_) {
+      amx::AttendRows(tile, num_rows);
+    } else {
+      AttendTile<T>(tile, num_rows);
+    }
   }
 
   const PagedAttentionArgs& args_;
@@ -98,6 +119,8 @@ class PagedAttentionJob {
   const int32_t* const offsets_;
   const int32_t* const key_begin_;
   const int32_t* const key_end_;
+  bool has_amx_ = false;
+  int tile_rows_ = kTileRows;
 };
 
 }  // namespace

@@ -12,10 +12,10 @@
 #define BLOCKSERVE_KERNELS_CPU_AMX_ROW_PRODUCT_INL_H_
 
 #include <cstdint>
-#include <cstring>
 
 #include "kernels/api/dtype.h"
 #include "kernels/cpu/amx/epilogue-inl.h"
+#include "kernels/cpu/amx/pair_vector-inl.h"
 #include "kernels/cpu/amx/panel_matrix.h"
 #include "kernels/cpu/amx/panel_product.h"
 #include "kernels/cpu/amx/target.h"
@@ -53,20 +53,6 @@ class RowProduct {
   }
 
  private:
-  // Sums over the even inputs of a step, and over the odd ones.
-  struct StepSums {
-    __m512 even;
-    __m512 odd;
-  };
-
-  static __m512 Even(__m512i pairs) {
-    return _mm512_castsi512_ps(_mm512_slli_epi32(pairs, 16));
-  }
-  static __m512 Odd(__m512i pairs) {
-    return _mm512_castsi512_ps(
-        _mm512_and_si512(pairs, _mm512_set1_epi32(0xffff0000)));
-  }
-
   // The panels `panel`, `panel` + spacing, ...
   template <int kPanels>
   void Multiply(int64_t panel, int64_t spacing) const {
@@ -95,16 +81,11 @@ class RowProduct {
     // Far enough to cover the latency of memory, near enough to stay in the
     // first-level cache.
     constexpr int kPrefetchBytes = 2048;
-    StepSums sums[kRows][2 * kPanels];
-    for (auto& row : sums) {
-      for (StepSums& sum : row) sum.even = sum.odd = _mm512_setzero_ps();
-    }
+    PairSum sums[kRows][2 * kPanels];
     for (int pair = 0; pair < kTileHeight; ++pair) {
-      __m512i x[kRows];
+      PairVector x[kRows];
       for (int row = 0; row < kRows; ++row) {
-        int32_t two;
-        std::memcpy(&two, inputs_[row] + input + 2 * pair, sizeof(two));
-        x[row] = _mm512_set1_epi32(two);
+        x[row] = PairVector::Broadcast(inputs_[row] + input + 2 * pair);
       }
 #pragma GCC unroll 8
       for (int tile = 0; tile < 2 * kPanels; ++tile) {
@@ -113,19 +94,14 @@ class RowProduct {
                                pair * 2 * kTileColumns;
         _mm_prefetch(reinterpret_cast<const char*>(from) + kPrefetchBytes,
                      _MM_HINT_T0);
-        const __m512i w = _mm512_load_si512(from);
-        for (int row = 0; row < kRows; ++row) {
-          StepSums& sum = sums[row][tile];
-          sum.even = _mm512_fmadd_ps(Even(x[row]), Even(w), sum.even);
-          sum.odd = _mm512_fmadd_ps(Odd(x[row]), Odd(w), sum.odd);
-        }
+        const PairVector w = PairVector::Load(from);
+        for (int row = 0; row < kRows; ++row) sums[row][tile].Add(x[row], w);
       }
     }
     for (int row = 0; row < kRows; ++row) {
       for (int tile = 0; tile < 2 * kPanels; ++tile) {
-        const StepSums& sum = sums[row][tile];
         totals[row][tile] =
-            _mm512_add_ps(totals[row][tile], _mm512_add_ps(sum.even, sum.odd));
+            _mm512_add_ps(totals[row][tile], sums[row][tile].Fold());
       }
     }
   }

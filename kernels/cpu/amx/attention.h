@@ -1,0 +1,29 @@
+// Paged attention in bf16 on CPUs with AMX: one head of one query by vectors
+// (decoding: as fast as keys and values come from memory), or of up to 32
+// neighbouring ones by tiles (prefill).
+//
+// Both give a row the same bits, so that a prompt may be cut into chunks as the
+// batch demands. Keys are taken in chunks of 64, which begin at multiples of 64
+// whatever a row sees; scores and weighted values are summed as the tile
+// instruction does (panel_product.h), 32 dimensions or positions at a time.
+// A weight is multiplied as the sum of two bf16 numbers, which together hold 16
+// of its bits: one alone would cost more than the rounding of the result does.
+#ifndef BLOCKSERVE_KERNELS_CPU_AMX_ATTENTION_H_
+#define BLOCKSERVE_KERNELS_CPU_AMX_ATTENTION_H_
+
+#include "kernels/cpu/attention_tile.h"
+
+namespace blockserve::cpu::amx {
+
+inline constexpr int kMaxAttentionRows = 32;
+
+// True if AttendRows computes heads of this size on this CPU.
+bool CanAttend(int head_dim);
+
+// Computes the first `num_rows` <= kMaxAttentionRows rows of `tile`. Each row
+// sees a key; all rows together see one range of keys without a gap.
+void AttendRows(const AttentionTile& tile, int num_rows);
+
+}  // namespace blockserve::cpu::amx
+
+#endif  // BLOCKSERVE_KERNELS_CPU_AMX_ATTENTION_H_
