@@ -8,6 +8,7 @@
 #include <cstring>
 #include <limits>
 #include <random>
+#include <utility>
 #include <vector>
 
 #include "kernels/cpu/kv_page.h"
@@ -123,19 +124,22 @@ using Types = testing::Types<float, BFloat16>;
 TYPED_TEST_SUITE(PagedAttentionTest, Types);
 
 TYPED_TEST(PagedAttentionTest, RowsComeOutTheSameTogetherAndAlone) {
-  for (int head_dim : {16, 40, 64}) {
+  // A tile of the largest size whose rows see common keys, and rows that do
+  // not.
+  constexpr int kNumRows = 45;
+  for (int head_dim : {16, 40, 64, 96}) {
     Sequence<TypeParam> sequence(200, head_dim, TypeParam());
     std::vector<int32_t> begin;
     std::vector<int32_t> end;
-    for (int row = 0; row < 11; ++row) {
-      begin.push_back(row * 3);
-      end.push_back(190 - 12 * row);
+    for (int row = 0; row < kNumRows; ++row) {
+      begin.push_back(row % 7 * 3);
+      end.push_back(190 - 4 * row);
     }
-    const auto queries = sequence.RandomVectors(11);
+    const auto queries = sequence.RandomVectors(kNumRows);
     const auto together = sequence.Attend(queries, begin, end);
     EXPECT_TRUE(SameBits(together, sequence.Attend(queries, begin, end, 3)));
     const int64_t size = kNumHeads * head_dim;
-    for (int row = 0; row < 11; ++row) {
+    for (int row = 0; row < kNumRows; ++row) {
       const auto alone =
           sequence.Attend({queries.begin() + row * sequence.row_size(),
                            queries.begin() + (row + 1) * sequence.row_size()},
@@ -154,9 +158,10 @@ TYPED_TEST(PagedAttentionTest, IgnoresWhatEarlierUsersLeftInAPage) {
   } else {
     nan = std::numeric_limits<float>::quiet_NaN();
   }
-  for (int num_keys : {1, 2, 15, 17, 71}) {
-    Sequence<TypeParam> clean(num_keys, 24, TypeParam());
-    Sequence<TypeParam> dirty(num_keys, 24, nan);
+  for (const auto& [num_keys, head_dim] : std::vector<std::pair<int, int>>{
+           {1, 24}, {2, 32}, {15, 24}, {17, 64}, {71, 24}, {71, 64}}) {
+    Sequence<TypeParam> clean(num_keys, head_dim, TypeParam());
+    Sequence<TypeParam> dirty(num_keys, head_dim, nan);
     const auto queries = clean.RandomVectors(5);
     dirty.RandomVectors(5);
     for (int begin = 0; begin < std::min(num_keys, 3); ++begin) {

@@ -158,6 +158,40 @@ TEST_F(AmxLinearTest, SumsInThePromisedOrder) {
   }
 }
 
+// The table of the exact GELU, over all that bf16 can say from -16 to 16.
+TEST_F(AmxLinearTest, GeluIsExactToSixDigits) {
+  std::vector<float> identity(32 * 32, 0.0f);
+  for (int i = 0; i < 32; ++i) identity[33 * i] = 1.0f;
+  const auto matrix = *linear_->Pack(identity.data(), 32, 32);
+  std::vector<BFloat16> input;
+  for (uint32_t bits = 0; bits <= 0x4180; ++bits) {
+    input.push_back({static_cast<uint16_t>(bits)});
+    input.push_back({static_cast<uint16_t>(bits | 0x8000)});
+  }
+  input.resize((input.size() + 31) / 32 * 32);
+  const int64_t num_rows = std::ssize(input) / 32;
+  for (const Activation activation :
+       {Activation::kGelu, Activation::kGeluTanh}) {
+    std::vector<float> output(input.size());
+    ASSERT_TRUE(linear_
+                    ->Run({.input = TensorView(input.data(), DType::kBFloat16,
+                                               {num_rows, 32}),
+                           .weight = matrix.get(),
+                           .activation = activation,
+                           .output = TensorView(output.data(), DType::kFloat32,
+                                                {num_rows, 32})})
+                    .ok());
+    for (size_t i = 0; i < input.size(); ++i) {
+      const double x = ToFloat(input[i]);
+      const double u = std::sqrt(2 / M_PI) * (x + 0.044715 * x * x * x);
+      const double want = activation == Activation::kGelu
+                              ? x / 2 * std::erfc(-x * M_SQRT1_2)
+                              : x / 2 * (1 + std::tanh(u));
+      ASSERT_NEAR(output[i], want, 2e-6 + 1e-6 * std::abs(x)) << x;
+    }
+  }
+}
+
 // Subnormal activations, weights and products count as zero, in tiles and in
 // rows alike.
 TEST_F(AmxLinearTest, SubnormalsAreZeroInEveryBatch) {

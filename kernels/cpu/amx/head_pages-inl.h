@@ -72,8 +72,8 @@ class HeadPages {
     for (int pair = 0; pair < kPairsAPage; ++pair) {
       const __m512i mask = MaskOfPair(chunk + i * kPageLength + 2 * pair);
       for (int64_t k = pair * row; k < (pair + 1) * row; k += 32) {
-        _mm512_store_si512(to + k,
-                           _mm512_and_si512(mask, _mm512_load_si512(from + k)));
+        _mm512_store_si512(
+            to + k, _mm512_and_si512(mask, _mm512_loadu_si512(from + k)));
       }
     }
   }

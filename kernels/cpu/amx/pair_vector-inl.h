@@ -21,7 +21,7 @@ struct PairVector {
                 _mm512_and_si512(pairs, _mm512_set1_epi32(0xffff0000)))};
   }
   static PairVector Load(const BFloat16* from) {
-    return Widen(_mm512_load_si512(from));
+    return Widen(_mm512_loadu_si512(from));
   }
   // One pair, in every lane.
   static PairVector Broadcast(const BFloat16* from) {
