@@ -33,7 +33,9 @@ def parse_arguments():
     parser.add_argument("--authors_checkout", type=pathlib.Path)
     parser.add_argument("--hf_python", type=pathlib.Path)
     parser.add_argument("--vllm_python", type=pathlib.Path)
-    parser.add_argument("--tcmalloc", type=pathlib.Path, help="handed to vLLM")
+    parser.add_argument(
+        "--vllm_flags", type=shlex.split, default=[], help="more flags for vllm_vanilla.py"
+    )
     parser.add_argument("--cases", default=",".join(names))
     parser.add_argument("--rounds", type=int, default=2)
     parser.add_argument("--threads", type=int, default=2)
@@ -56,13 +58,11 @@ def add_peers(arguments):
         cases.VLLM: arguments.vllm_python,
     }
     arguments.pythons = {peer: path for peer, path in pythons.items() if path}
-    arguments.extra_flags = {}
+    arguments.extra_flags = {cases.VLLM: arguments.vllm_flags}
     if arguments.authors_checkout:
         arguments.extra_flags[cases.AUTHORS] = [
             f"--checkout={arguments.authors_checkout}"
         ]
-    if arguments.tcmalloc:
-        arguments.extra_flags[cases.VLLM] = [f"--tcmalloc={arguments.tcmalloc}"]
     return arguments
 
 
@@ -72,7 +72,9 @@ def command_text(arguments):
     for name, value in vars(arguments).items():
         if name in ("pythons", "extra_flags", "out") or not value:
             continue
-        if isinstance(value, pathlib.Path) and value.is_absolute():
+        if isinstance(value, list):
+            value = shlex.join(value)
+        elif isinstance(value, pathlib.Path) and value.is_absolute():
             value = name.upper()
         flags.append(f"--{name}={value}")
     return shlex.join(["tests/perf/peers/compare.py", *flags, "--out=OUT"])

@@ -67,6 +67,7 @@ class CompareTest(unittest.TestCase):
     def test_ratio_is_of_medians_and_rows_carry_their_goals(self):
         result = self.compare(
             f"--vllm_python={self.fake('vllm', [100, 50, 40])}",
+            "--vllm_flags=--no-preload --no-compile",
             "--cases=vanilla_long", "--rounds=3", "--label=abc1234",
             ours=[90, 200, 120],
         )
@@ -84,6 +85,7 @@ class CompareTest(unittest.TestCase):
         for part in ("abc1234", "vllm 1.2", "GEMM 2000 GFLOP/s", "reading 20.0 GB/s",
                      "Not measured, since not set up: authors' PyTorch code"):
             self.assertIn(part, result.stdout)
+        self.assertIn("--repeat=1 --no-preload --no-compile", self.flags_of("vllm")[0])
 
     def test_both_sides_get_the_same_shape(self):
         self.compare(

@@ -55,7 +55,7 @@ def preload(libraries):
 
 def preloaded():
     libraries = os.environ.get("LD_PRELOAD", "").split(":")
-    return " ".join(pathlib.Path(library).name for library in libraries) or "nothing"
+    return " ".join(pathlib.Path(library).name for library in libraries)
 
 
 def set_environment(shape):
@@ -65,6 +65,7 @@ def set_environment(shape):
         raise SystemExit(f"--threads: this process may use {len(cores)} cores")
     os.environ["VLLM_CPU_OMP_THREADS_BIND"] = ",".join(map(str, cores))
     os.environ["VLLM_CPU_KVCACHE_SPACE"] = str(shape.kv_cache_gib)
+    os.environ["VLLM_ENABLE_V1_MULTIPROCESSING"] = str(int(shape.engine_process))
     os.environ["VLLM_NO_USAGE_STATS"] = "1"
     os.environ["HF_HUB_OFFLINE"] = "1"
     # Its log goes to stdout otherwise, from a process of its own.
@@ -97,9 +98,22 @@ def main():
         default=True,
         help="torch.compile of the model, vLLM's default; needs a C++ compiler",
     )
+    parser.add_argument(
+        "--engine_process",
+        action=argparse.BooleanOptionalAction,
+        default=True,
+        help="the scheduler in a process of its own, vLLM's default",
+    )
+    parser.add_argument(
+        "--preload",
+        action=argparse.BooleanOptionalAction,
+        default=True,
+        help="load Intel's OpenMP runtime and tcmalloc first, as vLLM's manual says",
+    )
     parser.add_argument("--tcmalloc", type=pathlib.Path, default=TCMALLOC)
     shape = parser.parse_args()
-    preload([pathlib.Path(sys.prefix) / "lib" / "libiomp5.so", shape.tcmalloc])
+    if shape.preload:
+        preload([pathlib.Path(sys.prefix) / "lib" / "libiomp5.so", shape.tcmalloc])
     set_environment(shape)
     with measure.quiet_stdout(), tempfile.TemporaryDirectory() as directory:
         import torch
@@ -128,11 +142,9 @@ def main():
             return [len(output.outputs[0].token_ids) for output in outputs]
 
         rates = measure.tokens_per_second(generate, shape)
-    versions = {
-        "torch": torch.__version__,
-        "vllm": vllm.__version__,
-        "preloaded": preloaded(),
-    }
+    versions = {"torch": torch.__version__, "vllm": vllm.__version__}
+    if preloaded():
+        versions["with"] = preloaded()
     measure.report("vllm_vanilla", shape, rates, versions)
 
 
