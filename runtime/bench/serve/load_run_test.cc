@@ -6,10 +6,10 @@
 #include <algorithm>
 #include <atomic>
 #include <functional>
+#include <latch>
 #include <set>
 
 #include "absl/strings/str_cat.h"
-#include "absl/synchronization/blocking_counter.h"
 #include "absl/synchronization/notification.h"
 #include "runtime/base/monotonic_clock.h"
 
@@ -124,13 +124,10 @@ TEST(LoadRunTest, NotesTokensAndChunksOfEveryRequest) {
 
 TEST(LoadRunTest, AClosedLoopHasSoManyAtOnceAndNoMore) {
   // The first four are let go when all of them have come.
-  absl::BlockingCounter first(4);
+  std::latch first(4);
   std::atomic<int> num_come = 0;
   FakeServer server([&](const v1::GenerateStreamRequest&) {
-    if (++num_come <= 4) {
-      first.DecrementCount();
-      first.Wait();
-    }
+    if (++num_come <= 4) first.arrive_and_wait();
     return grpc::Status::OK;
   });
   RunLoad(Options(40), Connect({server.address()}));
@@ -139,10 +136,9 @@ TEST(LoadRunTest, AClosedLoopHasSoManyAtOnceAndNoMore) {
 
 TEST(LoadRunTest, AnOpenLoopWaitsForNoAnswer) {
   constexpr int kNumRequests = 10;
-  absl::BlockingCounter all(kNumRequests);
+  std::latch all(kNumRequests);
   FakeServer server([&](const v1::GenerateStreamRequest&) {
-    all.DecrementCount();
-    all.Wait();
+    all.arrive_and_wait();
     return grpc::Status::OK;
   });
   LoadOptions options = Options(kNumRequests);
