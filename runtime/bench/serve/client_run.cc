@@ -48,8 +48,8 @@ void ToProto(const RequestSample& sample, bench::v1::Sample* proto) {
 
 }  // namespace
 
-bench::v1::Environment DescribeEnvironment(std::string_view command,
-                                           std::string_view label) {
+bench::v1::Environment DescribeEnvironment(absl::string_view command,
+                                           absl::string_view label) {
   bench::v1::Environment environment;
   utsname name = {};
   if (uname(&name) == 0) {
@@ -116,8 +116,8 @@ absl::StatusOr<std::string> ClientRunToJson(const bench::v1::ClientRun& run) {
   return text + "\n";
 }
 
-absl::StatusOr<bench::v1::ClientRun> ParseClientRun(std::string_view text,
-                                                    std::string_view source) {
+absl::StatusOr<bench::v1::ClientRun> ParseClientRun(absl::string_view text,
+                                                    absl::string_view source) {
   bench::v1::ClientRun run;
   const auto status = google::protobuf::util::JsonStringToMessage(
       {text.data(), text.size()}, &run);

@@ -3,11 +3,10 @@
 #define BLOCKSERVE_RUNTIME_BENCH_SERVE_CLIENT_RUN_H_
 
 #include <string>
-#include <string_view>
 #include <vector>
 
 #include "absl/status/statusor.h"
-#include "absl/types/span.h"
+#include "absl/strings/string_view.h"
 #include "blockserve/bench/v1/client_run.pb.h"
 #include "runtime/bench/serve/load_run.h"
 #include "runtime/bench/serve/request_sample.h"
@@ -15,8 +14,8 @@
 namespace blockserve {
 
 // Host, CPU and date as the system tells them.
-bench::v1::Environment DescribeEnvironment(std::string_view command,
-                                           std::string_view label);
+bench::v1::Environment DescribeEnvironment(absl::string_view command,
+                                           absl::string_view label);
 
 // Environment, servers and model are left to set.
 bench::v1::ClientRun MakeClientRun(const LoadOptions& options,
@@ -28,8 +27,8 @@ std::vector<RequestSample> SamplesOf(const bench::v1::ClientRun& run);
 absl::StatusOr<std::string> ClientRunToJson(const bench::v1::ClientRun& run);
 // INVALID_ARGUMENT, with `source` in front, for what ClientRunToJson did not
 // write.
-absl::StatusOr<bench::v1::ClientRun> ParseClientRun(std::string_view text,
-                                                    std::string_view source);
+absl::StatusOr<bench::v1::ClientRun> ParseClientRun(absl::string_view text,
+                                                    absl::string_view source);
 
 }  // namespace blockserve
 

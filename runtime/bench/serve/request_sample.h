@@ -21,10 +21,10 @@ struct RequestSample {
   int migrations = 0;  // moves to another worker
   // Between chunks (messages with tokens): a block each, unless messages were
   // held up and joined on the way.
-  std::vector<float> itl_ms;
+  std::vector<float> itl_ms = {};
   // Empty: completed. Else why not: the name of the status code, or
   // kWrongLength.
-  std::string error;
+  std::string error = {};
 
   bool completed() const { return error.empty(); }
   // There is a token after the first chunk.
