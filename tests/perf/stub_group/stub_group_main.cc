@@ -11,9 +11,12 @@
 #include "runtime/serving/health_service.h"
 #include "runtime/serving/port_file.h"
 #include "runtime/serving/process.h"
+#include "tests/perf/stub_group/stub_inference.h"
 #include "tests/perf/stub_group/stub_worker.h"
 
-ABSL_FLAG(int, port, 50052, "Port of the worker service; 0: any free one.");
+ABSL_FLAG(int, port, 50052,
+          "Port of the services, worker.v1 for a router and v1 for clients "
+          "without one; 0: any free one.");
 ABSL_FLAG(std::string, port_file, "",
           "Where to write the port (port=N); empty: nowhere.");
 ABSL_FLAG(int, block_length, 4, "Tokens a step writes of a request, >= 1.");
@@ -32,6 +35,7 @@ absl::Status Run() {
         "--block_length must be >= 1 and --step_time >= 0");
   }
   StubWorker worker(options);
+  StubInference inference(options);
   HealthService health;
   health.Set("", true);
   health.Set("readiness", true);
@@ -46,6 +50,7 @@ absl::Status Run() {
       absl::StrCat("127.0.0.1:", absl::GetFlag(FLAGS_port)),
       grpc::InsecureServerCredentials(), &port);
   builder.RegisterService(&worker);
+  builder.RegisterService(&inference);
   builder.RegisterService(&health);
   const std::unique_ptr<grpc::Server> server = builder.BuildAndStart();
   if (server == nullptr || port == 0) {
