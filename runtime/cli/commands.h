@@ -16,6 +16,7 @@ void AddInspectCommand(CLI::App& app, int& exit_code);
 // With subcommands of its own.
 void AddBenchCommand(CLI::App& app, int& exit_code);
 void AddBenchEngineCommand(CLI::App& bench, int& exit_code);
+void AddBenchServeCommand(CLI::App& bench, int& exit_code);
 
 }  // namespace blockserve
 
