@@ -338,7 +338,6 @@ TEST_P(NcclCommunicatorTest, AHungCallHoldsUpTheDestructorNoLonger) {
 }
 
 TEST_P(NcclCommunicatorTest, ARankThatDoesNotConnectIsATimeout) {
-  if (size() == 1) GTEST_SKIP() << "nobody to wait for";
   ExchangeHub hub(size());
   std::vector<std::thread> ranks;
   for (int rank = 0; rank < size(); ++rank) {

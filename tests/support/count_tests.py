@@ -2,7 +2,8 @@
 
 Reads the build event file of the run. A test binary that writes JUnit XML
 (GoogleTest does) counts case by case; another test counts as one; a target
-that did not build or ended without a result counts as one failure.
+that did not build or ended without a result counts as one failure. Targets that
+this kind of build leaves out do not count.
 """
 
 import json
@@ -49,6 +50,7 @@ def count_result(result):
 def main(path):
     totals = {}
     broken = set()
+    left_out = set()  # by target_compatible_with: not meant for this build
     with open(path, encoding="utf-8") as events:
         for line in events:
             event = json.loads(line)
@@ -57,13 +59,15 @@ def main(path):
                 label = identity["testResult"]["label"]
                 # The last attempt stands.
                 totals[label] = count_result(event["testResult"])
+            elif event.get("aborted", {}).get("reason") == "SKIPPED":
+                left_out.add(identity["targetCompleted"]["label"])
             elif "targetCompleted" in identity and "aborted" in event:
                 broken.add(identity["targetCompleted"]["label"])
             elif "completed" in event and not event["completed"].get("success"):
                 broken.add(identity["targetCompleted"]["label"])
             elif "aborted" in event and "pattern" in identity:
                 broken.add(str(identity["pattern"]))
-    for label in broken - set(totals):
+    for label in broken - left_out - set(totals):
         totals[label] = (0, 1, 0)
     if not totals:
         totals["nothing ran"] = (0, 1, 0)
