@@ -14,6 +14,7 @@ import matplotlib
 
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt  # noqa: E402
+from matplotlib.ticker import NullFormatter, ScalarFormatter  # noqa: E402
 
 import reports  # noqa: E402
 
@@ -34,6 +35,14 @@ def save(figure, out):
     plt.close(figure)
 
 
+def write_numbers(axis, minor):
+    """5 and 0.5 on a logarithmic axis, not powers."""
+    formatter = ScalarFormatter()
+    formatter.set_scientific(False)
+    axis.set_major_formatter(formatter)
+    axis.set_minor_formatter(formatter if minor else NullFormatter())
+
+
 def draw_curves(series, latencies, title, out):
     figure, axes = plt.subplots(1, 1 + len(latencies), squeeze=False,
                                 figsize=(5 * (1 + len(latencies)), 4))
@@ -52,11 +61,13 @@ def draw_curves(series, latencies, title, out):
     axes[0][0].set_ylabel("output tokens per second")
     for axis, latency in zip(axes[0][1:], latencies):
         axis.set_ylabel(latency.removesuffix("_ms").replace("_", " ") + ", ms")
-        axis.set_yscale("log")
+        axis.set_yscale("log", subs=[2, 5])
+        write_numbers(axis.yaxis, minor=True)
     for axis in axes[0]:
         axis.set_xlabel(LOAD_LABELS[loads.copy().pop()])
         if loads == {"max_concurrency"}:
             axis.set_xscale("log", base=2)
+            write_numbers(axis.xaxis, minor=False)
         axis.grid(alpha=0.3)
         if any(series):
             axis.legend()
@@ -80,7 +91,8 @@ def draw_bars(pairs, title, out):
     axis.set_xticks(range(len(pairs)), [label for label, _, _ in pairs])
     axis.set_ylabel("tokens per second")
     axis.grid(axis="y", alpha=0.3)
-    axis.legend()
+    axis.margins(y=0.12)
+    axis.legend(loc="upper left", bbox_to_anchor=(1, 1))
     axis.set_title(title)
     save(figure, out)
 
