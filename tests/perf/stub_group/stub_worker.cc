@@ -43,14 +43,16 @@ class CommandQueue {
     changed_.notify_one();
   }
 
-  // Takes what there is; with `wait`, blocks until there is something. False
-  // when the stream has ended.
-  bool Take(bool wait, std::vector<worker::v1::ExecuteRequest>* commands) {
-    commands->clear();
+  // Blocks until there is something to take or the stream has ended.
+  void Await() {
     std::unique_lock<std::mutex> lock(mutex_);
-    if (wait) {
-      changed_.wait(lock, [this] { return closed_ || !commands_.empty(); });
-    }
+    changed_.wait(lock, [this] { return closed_ || !commands_.empty(); });
+  }
+
+  // Takes what there is. False when the stream has ended.
+  bool Take(std::vector<worker::v1::ExecuteRequest>* commands) {
+    commands->clear();
+    const std::lock_guard<std::mutex> lock(mutex_);
     commands_.swap(*commands);
     return !closed_;
   }
@@ -114,14 +116,22 @@ class StubBatch {
 
 }  // namespace
 
+absl::Time NextStep(const StubWorkerOptions& options, absl::Time now) {
+  if (options.step_time == absl::ZeroDuration()) return now;
+  return absl::UnixEpoch() +
+         absl::Ceil(now - absl::UnixEpoch(), options.step_time);
+}
+
 grpc::Status StubWorker::Execute(grpc::ServerContext* context,
                                  ExecuteStream* stream) {
   CommandQueue queue;
   std::thread reader([&] { queue.ReadAll(*stream); });
   StubBatch batch(options_);
   std::vector<worker::v1::ExecuteRequest> commands;
-  absl::Time next_step = absl::InfinitePast();
-  while (queue.Take(/*wait=*/batch.num_running() == 0, &commands)) {
+  while (true) {
+    if (batch.num_running() == 0) queue.Await();
+    absl::SleepFor(NextStep(options_, MonotonicNow()) - MonotonicNow());
+    if (!queue.Take(&commands)) break;
     const int before = batch.num_running();
     for (const auto& command : commands) batch.Apply(command);
     if (batch.num_running() == 0) continue;
@@ -131,11 +141,6 @@ grpc::Status StubWorker::Execute(grpc::ServerContext* context,
     num_running_ += batch.num_running() - during;
     ++num_steps_;
     if (!ok) break;
-    if (options_.step_time > absl::ZeroDuration()) {
-      // After a pause the next step is due at once.
-      next_step = std::max(next_step + options_.step_time, MonotonicNow());
-      absl::SleepFor(next_step - MonotonicNow());
-    }
   }
   num_running_ -= batch.num_running();
   context->TryCancel();
