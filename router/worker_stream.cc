@@ -63,23 +63,54 @@ void WorkerStream::OnWriteDone(bool ok) {
 }
 
 void WorkerStream::OnReadDone(bool ok) {
-  if (ok) {
-    for (const auto& event : response_.events()) Deliver(event);
-    {
-      // The next read may end on another thread. gRPC orders the two, but
-      // inside a library that ThreadSanitizer does not see; our lock it sees.
-      absl::MutexLock lock(&mutex_);
-      response_.Clear();
-    }
-    StartRead(&response_);
-    return;
-  }
+  bool is_idle = false;  // no thread delivers
   {
+    // The next read may end on another thread. gRPC orders the two, but inside
+    // a library that ThreadSanitizer does not see; our lock it sees.
     absl::MutexLock lock(&mutex_);
-    closed_ = true;
+    reading_ = false;
+    is_idle = !delivering_;
+    if (ok) {
+      frames_.Push(response_);
+      delivering_ = true;
+      ReadNext();
+    } else {
+      closed_ = true;
+    }
   }
-  // A worker that ended the stream on its side still waits for ours.
-  context_.TryCancel();
+  if (!ok) {
+    // A worker that ended the stream on its side still waits for ours.
+    context_.TryCancel();
+    if (is_idle) RemoveHold();
+  } else if (is_idle) {
+    DeliverAll();
+  }
+}
+
+void WorkerStream::ReadNext() {
+  if (reading_ || closed_ || frames_.is_full()) return;
+  reading_ = true;
+  StartRead(&response_);
+}
+
+void WorkerStream::DeliverAll() {
+  while (true) {
+    {
+      absl::MutexLock lock(&mutex_);
+      if (frames_.empty()) {
+        delivering_ = false;
+        // Nobody is told of the end before the last frame.
+        if (closed_) break;
+        return;
+      }
+      delivery_.Swap(frames_);
+      ReadNext();
+    }
+    for (const worker::v1::RequestEvent* event : delivery_.JoinEvents()) {
+      Deliver(*event);
+    }
+    delivery_.Clear();
+  }
   RemoveHold();
 }
 
