@@ -40,21 +40,20 @@ void FrameBatch::Clear() {
   num_frames_ = 0;
 }
 
-std::vector<const RequestEvent*> FrameBatch::JoinEvents() {
-  std::vector<const RequestEvent*> events;
-  events.reserve(frames_[0].events_size());
-  if (num_frames_ == 1) {
-    for (const RequestEvent& event : frames_[0].events()) {
-      events.push_back(&event);
-    }
-    return events;
-  }
+FrameBatch::Events FrameBatch::JoinEvents() {
+  Events events;
+  events.firsts.reserve(frames_[0].events_size());
   absl::flat_hash_map<absl::string_view, RequestEvent*> firsts;
+  firsts.reserve(frames_[0].events_size());
   for (int i = 0; i < num_frames_; ++i) {
     for (RequestEvent& event : *frames_[i].mutable_events()) {
       const auto [it, is_first] =
           firsts.try_emplace(event.request_id(), &event);
-      if (is_first || !JoinInto(*it->second, event)) events.push_back(&event);
+      if (is_first) {
+        events.firsts.push_back(&event);
+      } else if (!JoinInto(*it->second, event)) {
+        events.rest.push_back(&event);
+      }
     }
   }
   return events;

@@ -26,11 +26,16 @@ class FrameBatch {
   void Swap(FrameBatch& other);
   void Clear();
 
-  // The events of all frames, those of a request in their order: tokens and
-  // end of a request are joined in its first event. An end with an error stays
-  // an event of its own, since it voids what comes with it. Once per batch;
-  // valid until the batch changes.
-  std::vector<const worker::v1::RequestEvent*> JoinEvents();
+  struct Events {
+    // One of a request: its tokens, and its end.
+    std::vector<const worker::v1::RequestEvent*> firsts;
+    // What could not be joined to those and comes after them, in order: ends
+    // with an error, since such an end voids what comes with it.
+    std::vector<const worker::v1::RequestEvent*> rest;
+  };
+
+  // The events of all frames, joined. Once per batch; valid until it changes.
+  Events JoinEvents();
 
  private:
   std::array<worker::v1::ExecuteResponse, kMaxFrames> frames_;

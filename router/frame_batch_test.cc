@@ -24,10 +24,13 @@ RequestEvent& AddTokens(ExecuteResponse& frame, const std::string& id,
   return event;
 }
 
-// "id: tokens" with "done" or "error" behind, per event.
+// "id: tokens" with "done" or "error" behind, per event, the rest last.
 std::vector<std::string> Describe(FrameBatch& batch) {
   std::vector<std::string> texts;
-  for (const RequestEvent* event : batch.JoinEvents()) {
+  FrameBatch::Events joined = batch.JoinEvents();
+  std::vector<const RequestEvent*>& events = joined.firsts;
+  events.insert(events.end(), joined.rest.begin(), joined.rest.end());
+  for (const RequestEvent* event : events) {
     std::string text = absl::StrCat(event->request_id(), ":");
     EXPECT_EQ(event->logprobs_size(), event->token_ids_size());
     for (int i = 0; i < event->token_ids_size(); ++i) {
@@ -76,8 +79,9 @@ TEST(FrameBatchTest, KeepsAnErrorApartFromTheTokensBefore) {
   AddTokens(frame, "a", {1});
   batch.Push(frame);
   AddTokens(frame, "a", {}).mutable_done()->set_code(14);
+  AddTokens(frame, "b", {2});
   batch.Push(frame);
-  EXPECT_EQ(Describe(batch), (Texts{"a: 1", "a: error"}));
+  EXPECT_EQ(Describe(batch), (Texts{"a: 1", "b: 2", "a: error"}));
 }
 
 TEST(FrameBatchTest, AddsNothingToAnEnd) {

@@ -8,8 +8,10 @@
 namespace blockserve {
 
 std::shared_ptr<WorkerStream> WorkerStream::Open(
-    worker::v1::WorkerService::Stub& stub, Callbacks callbacks) {
-  std::shared_ptr<WorkerStream> stream(new WorkerStream(std::move(callbacks)));
+    worker::v1::WorkerService::Stub& stub, SharedWork* shared_work,
+    Callbacks callbacks) {
+  std::shared_ptr<WorkerStream> stream(
+      new WorkerStream(shared_work, std::move(callbacks)));
   stream->self_ = stream;
   stub.async()->Execute(&stream->context_, stream.get());
   // Writes come from outside gRPC's reactions: the hold keeps OnDone away until
@@ -84,6 +86,8 @@ void WorkerStream::OnReadDone(bool ok) {
     if (is_idle) RemoveHold();
   } else if (is_idle) {
     DeliverAll();
+  } else {
+    shared_work_->Help();
   }
 }
 
@@ -106,9 +110,10 @@ void WorkerStream::DeliverAll() {
       delivery_.Swap(frames_);
       ReadNext();
     }
-    for (const worker::v1::RequestEvent* event : delivery_.JoinEvents()) {
-      Deliver(*event);
-    }
+    const FrameBatch::Events events = delivery_.JoinEvents();
+    shared_work_->Run(static_cast<int>(events.firsts.size()),
+                      [&](int index) { Deliver(*events.firsts[index]); });
+    for (const worker::v1::RequestEvent* event : events.rest) Deliver(*event);
     delivery_.Clear();
   }
   RemoveHold();

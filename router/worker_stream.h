@@ -16,15 +16,16 @@
 #include "absl/synchronization/mutex.h"
 #include "blockserve/worker/v1/worker.grpc.pb.h"
 #include "router/frame_batch.h"
+#include "router/shared_work.h"
 #include "router/worker_connection.h"
 
 namespace blockserve {
 
 // Multiplexes requests by their id. Commands are written one at a time in the
 // order given; how many may wait is bounded by the router's admission. One
-// thread at a time delivers events, and the next frames are read meanwhile (see
-// FrameBatch). Lives until gRPC is done with it (create with Open, which keeps
-// a reference). Thread-safe.
+// thread delivers events, with the help of others (see SharedWork), and the
+// next frames are read meanwhile (see FrameBatch). Lives until gRPC is done
+// with it (create with Open, which keeps a reference). Thread-safe.
 class WorkerStream
     : public grpc::ClientBidiReactor<worker::v1::ExecuteRequest,
                                      worker::v1::ExecuteResponse> {
@@ -35,8 +36,10 @@ class WorkerStream
     std::function<void()> on_ended;                      // after, the last call
   };
 
+  // `shared_work` must outlive the stream.
   static std::shared_ptr<WorkerStream> Open(
-      worker::v1::WorkerService::Stub& stub, Callbacks callbacks);
+      worker::v1::WorkerService::Stub& stub, SharedWork* shared_work,
+      Callbacks callbacks);
 
   // Sends a generate or score command, whose id is unique on this stream, and
   // delivers its events to `handler`. False if the stream has ended: then
@@ -54,8 +57,8 @@ class WorkerStream
   void OnDone(const grpc::Status& status) override;
 
  private:
-  explicit WorkerStream(Callbacks callbacks)
-      : callbacks_(std::move(callbacks)) {}
+  WorkerStream(SharedWork* shared_work, Callbacks callbacks)
+      : shared_work_(shared_work), callbacks_(std::move(callbacks)) {}
 
   void WriteNext() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // Reads the next frame if there is room for it and no read is under way.
@@ -64,6 +67,7 @@ class WorkerStream
   void DeliverAll();
   void Deliver(const worker::v1::RequestEvent& event);
 
+  SharedWork* const shared_work_;
   const Callbacks callbacks_;
   grpc::ClientContext context_;
   worker::v1::ExecuteResponse response_;  // of the read under way
