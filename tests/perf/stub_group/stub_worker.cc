@@ -5,7 +5,6 @@
 #include <mutex>
 #include <string>
 #include <thread>
-#include <unordered_map>
 #include <utility>
 #include <vector>
 
@@ -22,6 +21,7 @@ using ExecuteStream = grpc::ServerReaderWriter<worker::v1::ExecuteResponse,
 constexpr absl::Duration kLoadInterval = absl::Milliseconds(100);
 
 struct Running {
+  std::string id;
   int prompt_tokens = 0;
   int num_tokens = 0;  // written so far, or to resume after
   int max_tokens = 0;
@@ -74,11 +74,13 @@ class StubBatch {
   void Apply(const worker::v1::ExecuteRequest& request) {
     if (request.has_generate()) {
       const worker::v1::GenerateCommand& command = request.generate();
-      running_[command.request_id()] = {command.prompt_ids_size(),
-                                        command.resume_ids_size(),
-                                        command.sampling_params().max_tokens()};
+      running_.push_back({command.request_id(), command.prompt_ids_size(),
+                          command.resume_ids_size(),
+                          command.sampling_params().max_tokens()});
     } else if (request.has_abort()) {
-      running_.erase(request.abort().request_id());
+      std::erase_if(running_, [&](const Running& running) {
+        return running.id == request.abort().request_id();
+      });
     }
   }
 
@@ -86,17 +88,16 @@ class StubBatch {
   worker::v1::ExecuteResponse Step() {
     worker::v1::ExecuteResponse frame;
     frame.mutable_events()->Reserve(num_running());
-    for (auto it = running_.begin(); it != running_.end();) {
-      worker::v1::RequestEvent* event = frame.add_events();
-      event->set_request_id(it->first);
-      it = WriteBlock(it->second, event) ? running_.erase(it) : std::next(it);
-    }
+    for (Running& running : running_) WriteBlock(running, frame.add_events());
+    std::erase_if(running_, [](const Running& running) {
+      return running.num_tokens >= running.max_tokens;
+    });
     return frame;
   }
 
  private:
-  // True if that was the last.
-  bool WriteBlock(Running& running, worker::v1::RequestEvent* event) const {
+  void WriteBlock(Running& running, worker::v1::RequestEvent* event) const {
+    event->set_request_id(running.id);
     const int count = std::min(options_.block_length,
                                running.max_tokens - running.num_tokens);
     for (int i = 0; i < count; ++i) {
@@ -104,14 +105,14 @@ class StubBatch {
                            options_.vocab_size);
     }
     running.num_tokens += count;
-    if (running.num_tokens < running.max_tokens) return false;
+    if (running.num_tokens < running.max_tokens) return;
     event->mutable_done()->set_prompt_tokens(running.prompt_tokens);
     event->mutable_done()->set_completion_tokens(running.num_tokens);
-    return true;
   }
 
   const StubWorkerOptions& options_;
-  std::unordered_map<std::string, Running> running_;
+  std::vector<Running>
+      running_;  // the first come first, as StubStepper has them
 };
 
 }  // namespace
