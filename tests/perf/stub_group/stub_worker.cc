@@ -111,8 +111,8 @@ class StubBatch {
   }
 
   const StubWorkerOptions& options_;
-  std::vector<Running>
-      running_;  // the first come first, as StubStepper has them
+  // The first come first, as StubStepper has them.
+  std::vector<Running> running_;
 };
 
 }  // namespace
