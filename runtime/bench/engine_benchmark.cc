@@ -300,7 +300,8 @@ class EngineBenchmark {
   absl::Status MeasurePhases() {
     Tell("one run by phase");
     TimedOps* timed = nullptr;
-    ASSIGN_OR_RETURN(std::unique_ptr<InProcessGroup> model, Load(&timed));
+    ASSIGN_OR_RETURN(std::unique_ptr<InProcessGroup> model,
+                     OnPassingThread([&] { return Load(&timed); }));
     const Communicator* const communicator = model->communicator(0);
     BatchRunner runner(std::move(model), report_.shape);
     RETURN_IF_ERROR(WarmUp(runner));
