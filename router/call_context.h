@@ -7,6 +7,7 @@
 #include "router/request_registry.h"
 #include "router/resume.h"
 #include "router/router_metrics.h"
+#include "router/shared_work.h"
 #include "router/worker_fleet.h"
 #include "runtime/tokenizer/tokenizer.h"
 
@@ -19,6 +20,7 @@ struct CallContext {
   RequestRegistry* registry = nullptr;
   RouterMetrics* metrics = nullptr;
   RandomSource* random = nullptr;
+  SharedWork* shared_work = nullptr;
   const Tokenizer* tokenizer = nullptr;
   ResumeOptions resume;
 };

@@ -81,9 +81,10 @@ void GenerateReactor::OnDone() {
 }
 
 GenerateStreamReactor::GenerateStreamReactor(
-    grpc::CallbackServerContext* context, std::string request_id,
-    int num_choices, int stream_interval)
+    grpc::CallbackServerContext* context, SharedWork* shared_work,
+    std::string request_id, int num_choices, int stream_interval)
     : context_(context),
+      shared_work_(shared_work),
       request_id_(std::move(request_id)),
       stream_interval_(stream_interval),
       pending_(num_choices) {}
@@ -129,6 +130,13 @@ void GenerateStreamReactor::Close(const std::optional<RpcError>& error,
 }
 
 void GenerateStreamReactor::OnWriteDone(bool ok) {
+  FinishWrite(ok);
+  // This thread was woken by a thread that most likely has more to write. gRPC
+  // keeps the reactor until this returns.
+  shared_work_->Help();
+}
+
+void GenerateStreamReactor::FinishWrite(bool ok) {
   absl::MutexLock lock(&mutex_);
   writing_ = false;
   if (!ok) {

@@ -13,6 +13,7 @@
 #include "absl/synchronization/mutex.h"
 #include "blockserve/v1/generation.pb.h"
 #include "router/generate_call.h"
+#include "router/shared_work.h"
 
 namespace blockserve {
 
@@ -55,8 +56,8 @@ class GenerateStreamReactor
       public GenerateOutput {
  public:
   GenerateStreamReactor(grpc::CallbackServerContext* context,
-                        std::string request_id, int num_choices,
-                        int stream_interval);
+                        SharedWork* shared_work, std::string request_id,
+                        int num_choices, int stream_interval);
 
   void Run(std::shared_ptr<GenerateStreamReactor> self,
            std::shared_ptr<GenerateCall> call);
@@ -80,11 +81,13 @@ class GenerateStreamReactor
 
   bool MayBeSent(const Pending& pending) const
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void FinishWrite(bool ok);
   // Writes the next message that is due or, after the last, the status.
   void Advance() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void DropPending() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   grpc::CallbackServerContext* const context_;
+  SharedWork* const shared_work_;
   const std::string request_id_;
   const int stream_interval_;
   std::shared_ptr<GenerateStreamReactor> self_;

@@ -114,7 +114,8 @@ GenerationService::GenerateStream(grpc::CallbackServerContext* context,
   }
   if (error) return new FailedStream(Refused(context, info, *error));
   auto reactor = std::make_shared<GenerateStreamReactor>(
-      context, info.request_id, spec.num_choices, spec.stream_interval);
+      context, context_.shared_work, info.request_id, spec.num_choices,
+      spec.stream_interval);
   auto call =
       std::make_shared<GenerateCall>(context_, info, spec, admitted.model,
                                      std::move(admitted.ticket), reactor);

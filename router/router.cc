@@ -56,6 +56,7 @@ Router::Router(const RouterOptions& options,
       admission_(std::make_unique<Admission>(options.admission)) {
   WorkerFleetOptions fleet = options.fleet;
   if (tokenizer_ != nullptr) fleet.min_vocab_size = tokenizer_->vocab_size();
+  fleet.client.session.shared_work = &shared_work_;
   fleet_ = std::make_unique<WorkerFleet>(fleet, *policy_, &metrics_, &random_);
   CallContext context;
   context.fleet = fleet_.get();
@@ -63,6 +64,7 @@ Router::Router(const RouterOptions& options,
   context.registry = &registry_;
   context.metrics = &metrics_;
   context.random = &random_;
+  context.shared_work = &shared_work_;
   context.tokenizer = tokenizer_.get();
   context.resume = options.resume;
   service_ = std::make_unique<GenerationService>(context, options.service);

@@ -17,6 +17,7 @@
 #include "router/request_registry.h"
 #include "router/resume.h"
 #include "router/router_metrics.h"
+#include "router/shared_work.h"
 #include "router/worker_fleet.h"
 #include "runtime/serving/grpc_server.h"
 #include "runtime/serving/metrics_server.h"
@@ -72,6 +73,7 @@ class Router {
   const std::unique_ptr<RoutingPolicy> policy_;
   RouterMetrics metrics_;
   RandomSource random_;
+  SharedWork shared_work_;
   RequestRegistry registry_;
   std::unique_ptr<Admission> admission_;
   std::unique_ptr<WorkerFleet> fleet_;

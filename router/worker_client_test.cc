@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "absl/time/clock.h"
+#include "router/shared_work.h"
 #include "router/testing/fake_worker.h"
 #include "runtime/base/monotonic_clock.h"
 
@@ -109,6 +110,7 @@ class WorkerClientTest : public testing::Test {
  protected:
   void Connect(WorkerClientOptions options = {}) {
     options.session.address = worker_.address();
+    options.session.shared_work = &shared_work_;
     options.reconnect.backoff = {absl::Milliseconds(2), absl::Milliseconds(10)};
     client_ = std::make_unique<WorkerClient>(0, options, &listener_);
   }
@@ -131,6 +133,7 @@ class WorkerClientTest : public testing::Test {
   RecordingListener listener_;
   std::shared_ptr<RecordingHandler> handler_ =
       std::make_shared<RecordingHandler>();
+  SharedWork shared_work_;
   std::unique_ptr<WorkerClient> client_;
 };
 

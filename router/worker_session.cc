@@ -189,9 +189,10 @@ void WorkerSession::OpenStreams() {
   num_open_streams_ = 3;
   stall_detector_.OnConnected(MonotonicNow());
   const std::shared_ptr<WorkerSession> self = shared_from_this();
-  stream_ = WorkerStream::Open(
-      *stub_, {[self](const absl::Status& why) { self->Break(why); },
-               [self] { self->OnStreamEnded(); }});
+  stream_ =
+      WorkerStream::Open(*stub_, options_.shared_work,
+                         {[self](const absl::Status& why) { self->Break(why); },
+                          [self] { self->OnStreamEnded(); }});
   watch_ = std::make_shared<LoadWatch>(self, options_.load_interval);
   watch_->Start(watch_);
   health_watch_ = std::make_shared<HealthWatch>(self);

@@ -13,6 +13,7 @@
 #include "absl/time/time.h"
 #include "blockserve/worker/v1/worker.grpc.pb.h"
 #include "grpc/health/v1/health.grpc.pb.h"
+#include "router/shared_work.h"
 #include "router/stall_detector.h"
 #include "router/worker_stream.h"
 
@@ -28,6 +29,8 @@ struct WorkerSessionOptions {
   absl::Duration load_interval = absl::Milliseconds(100);
   absl::Duration keepalive_time = absl::Seconds(10);
   absl::Duration keepalive_timeout = absl::Seconds(5);
+  // Where others help to deliver what workers say. Must outlive the session.
+  SharedWork* shared_work = nullptr;
 };
 
 // Told about the session on gRPC's threads, one call at a time; must not

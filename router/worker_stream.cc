@@ -8,8 +8,10 @@
 namespace blockserve {
 
 std::shared_ptr<WorkerStream> WorkerStream::Open(
-    worker::v1::WorkerService::Stub& stub, Callbacks callbacks) {
-  std::shared_ptr<WorkerStream> stream(new WorkerStream(std::move(callbacks)));
+    worker::v1::WorkerService::Stub& stub, SharedWork* shared_work,
+    Callbacks callbacks) {
+  std::shared_ptr<WorkerStream> stream(
+      new WorkerStream(shared_work, std::move(callbacks)));
   stream->self_ = stream;
   stub.async()->Execute(&stream->context_, stream.get());
   // Writes come from outside gRPC's reactions: the hold keeps OnDone away until
@@ -63,23 +65,57 @@ void WorkerStream::OnWriteDone(bool ok) {
 }
 
 void WorkerStream::OnReadDone(bool ok) {
-  if (ok) {
-    for (const auto& event : response_.events()) Deliver(event);
-    {
-      // The next read may end on another thread. gRPC orders the two, but
-      // inside a library that ThreadSanitizer does not see; our lock it sees.
-      absl::MutexLock lock(&mutex_);
-      response_.Clear();
-    }
-    StartRead(&response_);
-    return;
-  }
+  bool is_idle = false;  // no thread delivers
   {
+    // The next read may end on another thread. gRPC orders the two, but inside
+    // a library that ThreadSanitizer does not see; our lock it sees.
     absl::MutexLock lock(&mutex_);
-    closed_ = true;
+    reading_ = false;
+    is_idle = !delivering_;
+    if (ok) {
+      frames_.Push(response_);
+      delivering_ = true;
+      ReadNext();
+    } else {
+      closed_ = true;
+    }
   }
-  // A worker that ended the stream on its side still waits for ours.
-  context_.TryCancel();
+  if (!ok) {
+    // A worker that ended the stream on its side still waits for ours.
+    context_.TryCancel();
+    if (is_idle) RemoveHold();
+  } else if (is_idle) {
+    DeliverAll();
+  } else {
+    shared_work_->Help();
+  }
+}
+
+void WorkerStream::ReadNext() {
+  if (reading_ || closed_ || frames_.is_full()) return;
+  reading_ = true;
+  StartRead(&response_);
+}
+
+void WorkerStream::DeliverAll() {
+  while (true) {
+    {
+      absl::MutexLock lock(&mutex_);
+      if (frames_.empty()) {
+        delivering_ = false;
+        // Nobody is told of the end before the last frame.
+        if (closed_) break;
+        return;
+      }
+      delivery_.Swap(frames_);
+      ReadNext();
+    }
+    const FrameBatch::Events events = delivery_.JoinEvents();
+    shared_work_->Run(static_cast<int>(events.firsts.size()),
+                      [&](int index) { Deliver(*events.firsts[index]); });
+    for (const worker::v1::RequestEvent* event : events.rest) Deliver(*event);
+    delivery_.Clear();
+  }
   RemoveHold();
 }
 

@@ -5,27 +5,30 @@
 #include <grpcpp/grpcpp.h>
 
 #include "blockserve/v1/generation.grpc.pb.h"
+#include "tests/perf/stub_group/stub_stepper.h"
 #include "tests/perf/stub_group/stub_worker.h"
 
 namespace blockserve {
 
-// Answers GenerateStream by itself, a message a block, at once or every
-// step_time; knows GetModel besides and nothing else. A stream takes a thread.
+// Answers GenerateStream by itself, at the same steps as StubWorker, and in the
+// way of a router: callbacks, one write at a time, blocks that cannot be
+// written yet go into one message. Knows GetModel besides and nothing else.
 // Thread-safe.
-class StubInference : public v1::InferenceService::Service {
+class StubInference : public v1::InferenceService::CallbackService {
  public:
   explicit StubInference(const StubWorkerOptions& options)
-      : options_(options) {}
+      : options_(options), stepper_(options) {}
 
-  grpc::Status GenerateStream(
-      grpc::ServerContext* context, const v1::GenerateStreamRequest* request,
-      grpc::ServerWriter<v1::GenerateStreamResponse>* writer) override;
-  grpc::Status GetModel(grpc::ServerContext* context,
-                        const v1::GetModelRequest* request,
-                        v1::GetModelResponse* response) override;
+  grpc::ServerWriteReactor<v1::GenerateStreamResponse>* GenerateStream(
+      grpc::CallbackServerContext* context,
+      const v1::GenerateStreamRequest* request) override;
+  grpc::ServerUnaryReactor* GetModel(grpc::CallbackServerContext* context,
+                                     const v1::GetModelRequest* request,
+                                     v1::GetModelResponse* response) override;
 
  private:
   const StubWorkerOptions options_;
+  StubStepper stepper_;
 };
 
 }  // namespace blockserve

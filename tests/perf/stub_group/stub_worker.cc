@@ -5,7 +5,6 @@
 #include <mutex>
 #include <string>
 #include <thread>
-#include <unordered_map>
 #include <utility>
 #include <vector>
 
@@ -22,6 +21,7 @@ using ExecuteStream = grpc::ServerReaderWriter<worker::v1::ExecuteResponse,
 constexpr absl::Duration kLoadInterval = absl::Milliseconds(100);
 
 struct Running {
+  std::string id;
   int prompt_tokens = 0;
   int num_tokens = 0;  // written so far, or to resume after
   int max_tokens = 0;
@@ -43,14 +43,16 @@ class CommandQueue {
     changed_.notify_one();
   }
 
-  // Takes what there is; with `wait`, blocks until there is something. False
-  // when the stream has ended.
-  bool Take(bool wait, std::vector<worker::v1::ExecuteRequest>* commands) {
-    commands->clear();
+  // Blocks until there is something to take or the stream has ended.
+  void Await() {
     std::unique_lock<std::mutex> lock(mutex_);
-    if (wait) {
-      changed_.wait(lock, [this] { return closed_ || !commands_.empty(); });
-    }
+    changed_.wait(lock, [this] { return closed_ || !commands_.empty(); });
+  }
+
+  // Takes what there is. False when the stream has ended.
+  bool Take(std::vector<worker::v1::ExecuteRequest>* commands) {
+    commands->clear();
+    const std::lock_guard<std::mutex> lock(mutex_);
     commands_.swap(*commands);
     return !closed_;
   }
@@ -72,11 +74,13 @@ class StubBatch {
   void Apply(const worker::v1::ExecuteRequest& request) {
     if (request.has_generate()) {
       const worker::v1::GenerateCommand& command = request.generate();
-      running_[command.request_id()] = {command.prompt_ids_size(),
-                                        command.resume_ids_size(),
-                                        command.sampling_params().max_tokens()};
+      running_.push_back({command.request_id(), command.prompt_ids_size(),
+                          command.resume_ids_size(),
+                          command.sampling_params().max_tokens()});
     } else if (request.has_abort()) {
-      running_.erase(request.abort().request_id());
+      std::erase_if(running_, [&](const Running& running) {
+        return running.id == request.abort().request_id();
+      });
     }
   }
 
@@ -84,17 +88,16 @@ class StubBatch {
   worker::v1::ExecuteResponse Step() {
     worker::v1::ExecuteResponse frame;
     frame.mutable_events()->Reserve(num_running());
-    for (auto it = running_.begin(); it != running_.end();) {
-      worker::v1::RequestEvent* event = frame.add_events();
-      event->set_request_id(it->first);
-      it = WriteBlock(it->second, event) ? running_.erase(it) : std::next(it);
-    }
+    for (Running& running : running_) WriteBlock(running, frame.add_events());
+    std::erase_if(running_, [](const Running& running) {
+      return running.num_tokens >= running.max_tokens;
+    });
     return frame;
   }
 
  private:
-  // True if that was the last.
-  bool WriteBlock(Running& running, worker::v1::RequestEvent* event) const {
+  void WriteBlock(Running& running, worker::v1::RequestEvent* event) const {
+    event->set_request_id(running.id);
     const int count = std::min(options_.block_length,
                                running.max_tokens - running.num_tokens);
     for (int i = 0; i < count; ++i) {
@@ -102,17 +105,23 @@ class StubBatch {
                            options_.vocab_size);
     }
     running.num_tokens += count;
-    if (running.num_tokens < running.max_tokens) return false;
+    if (running.num_tokens < running.max_tokens) return;
     event->mutable_done()->set_prompt_tokens(running.prompt_tokens);
     event->mutable_done()->set_completion_tokens(running.num_tokens);
-    return true;
   }
 
   const StubWorkerOptions& options_;
-  std::unordered_map<std::string, Running> running_;
+  // The first come first, as StubStepper has them.
+  std::vector<Running> running_;
 };
 
 }  // namespace
+
+absl::Time NextStep(const StubWorkerOptions& options, absl::Time now) {
+  if (options.step_time == absl::ZeroDuration()) return now;
+  return absl::UnixEpoch() +
+         absl::Ceil(now - absl::UnixEpoch(), options.step_time);
+}
 
 grpc::Status StubWorker::Execute(grpc::ServerContext* context,
                                  ExecuteStream* stream) {
@@ -120,8 +129,10 @@ grpc::Status StubWorker::Execute(grpc::ServerContext* context,
   std::thread reader([&] { queue.ReadAll(*stream); });
   StubBatch batch(options_);
   std::vector<worker::v1::ExecuteRequest> commands;
-  absl::Time next_step = absl::InfinitePast();
-  while (queue.Take(/*wait=*/batch.num_running() == 0, &commands)) {
+  while (true) {
+    if (batch.num_running() == 0) queue.Await();
+    absl::SleepFor(NextStep(options_, MonotonicNow()) - MonotonicNow());
+    if (!queue.Take(&commands)) break;
     const int before = batch.num_running();
     for (const auto& command : commands) batch.Apply(command);
     if (batch.num_running() == 0) continue;
@@ -131,11 +142,6 @@ grpc::Status StubWorker::Execute(grpc::ServerContext* context,
     num_running_ += batch.num_running() - during;
     ++num_steps_;
     if (!ok) break;
-    if (options_.step_time > absl::ZeroDuration()) {
-      // After a pause the next step is due at once.
-      next_step = std::max(next_step + options_.step_time, MonotonicNow());
-      absl::SleepFor(next_step - MonotonicNow());
-    }
   }
   num_running_ -= batch.num_running();
   context->TryCancel();

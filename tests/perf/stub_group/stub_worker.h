@@ -20,6 +20,11 @@ struct StubWorkerOptions {
   absl::Duration step_time = absl::ZeroDuration();
 };
 
+// The time of the first step after `now`: all streams step together, when the
+// monotonic clock is a multiple of step_time, so that a request waits equally
+// long for its first step whichever way it came. `now` if step_time is 0.
+absl::Time NextStep(const StubWorkerOptions& options, absl::Time now);
+
 // Steps each Execute stream by itself: a step writes a block of every running
 // request, all in one frame, as an engine's does. Knows neither stops nor
 // log-probabilities nor score commands. Thread-safe.
