@@ -161,6 +161,7 @@ inline unsigned __float_as_uint(float value) {
 inline float __uint_as_float(unsigned value) {
   return std::bit_cast<float>(value);
 }
+inline float __fmul_rn(float a, float b) { return a * b; }
 inline unsigned __umulhi(unsigned a, unsigned b) {
   return static_cast<unsigned>((uint64_t{a} * b) >> 32);
 }
