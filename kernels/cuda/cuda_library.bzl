@@ -18,8 +18,9 @@ NVCC_FLAGS = [
 ] + ["-gencode=arch=compute_%s,code=compute_%s" % (ARCHITECTURES[-1], ARCHITECTURES[-1])]
 
 def cuda_library(name, hdrs, textual_hdrs = [], deps = []):
-    """Makes two libraries of NAME.cu with the same header.
+    """Makes three libraries of NAME.cu with the same header.
 
+    NAME_launcher  the header alone, for what is linked with either of:
     NAME           compiled by nvcc, to be linked with libcudart; NAME.ptxas is
                    what ptxas says of registers, shared memory and spills
     NAME_emulated  compiled by g++, to be linked with //kernels/cuda_host
@@ -36,6 +37,12 @@ def cuda_library(name, hdrs, textual_hdrs = [], deps = []):
         "element.h",
         "//kernels/api:dtype.h",
     ]
+    native.cc_library(
+        name = name + "_launcher",
+        hdrs = hdrs,
+        target_compatible_with = CUDA_ONLY,
+        deps = deps + ["//kernels/api:dtype"],
+    )
     native.genrule(
         name = name + "_nvcc",
         srcs = [source] + headers,
@@ -51,9 +58,8 @@ def cuda_library(name, hdrs, textual_hdrs = [], deps = []):
     native.cc_library(
         name = name,
         srcs = [name + ".pic.o"],
-        hdrs = hdrs,
         target_compatible_with = CUDA_ONLY,
-        deps = deps + ["//kernels/api:dtype"],
+        deps = [name + "_launcher"],
     )
 
     # Bazel takes a .cu for no C++.
@@ -67,12 +73,11 @@ def cuda_library(name, hdrs, textual_hdrs = [], deps = []):
         name = name + "_emulated",
         testonly = True,
         srcs = [name + "_emulated.cc"],
-        hdrs = hdrs,
         copts = DEVICE_CODE_COPTS,
         target_compatible_with = CUDA_ONLY,
         textual_hdrs = [source, "compat.h", "element.h"] + textual_hdrs,
-        deps = deps + [
-            "//kernels/api:dtype",
+        deps = [
+            name + "_launcher",
             "//kernels/cuda_host:device_code",
         ],
     )

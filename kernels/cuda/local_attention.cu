@@ -112,11 +112,10 @@ class LocalHead {
 
 // Shared memory: [head_dim] for each warp.
 template <typename T>
-__device__ void LoadQuery(const T* query, int head_dim, float scale,
-                          float* shared) {
+__device__ void LoadQuery(const T* query, int head_dim, float* shared) {
   __syncwarp();  // other lanes may still read the query before
   for (int i = Lane(); i < head_dim; i += kWarpSize) {
-    shared[i] = ToFloat(query[i]) * scale;
+    shared[i] = ToFloat(query[i]);
   }
   __syncwarp();
 }
@@ -135,8 +134,8 @@ __global__ void __launch_bounds__(kWarpsPerCta* kWarpSize)
   using Attention = WarpAttention<T, kDimsPerLane>;
   for (int i = 0; i < problem.num_queries; ++i) {
     // Its barriers also order what Append wrote.
-    LoadQuery(head.NewVector(i, 0), head_dim, problem.scale, query);
-    Attention attention(query, head_dim);
+    LoadQuery(head.NewVector(i, 0), head_dim, query);
+    Attention attention(query, head_dim, problem.scale);
     const int position = problem.past_length + i;
     const int begin = head.BeginFor(position);
     const int end = head.EndFor(position);
@@ -164,14 +163,14 @@ __global__ void __launch_bounds__(kWarpsPerCta* kWarpSize)
   const int64_t position = GlobalWarp() / problem.num_heads;
   const int64_t head = GlobalWarp() % problem.num_heads;
   LoadQuery(static_cast<const T*>(problem.query) + GlobalWarp() * head_dim,
-            head_dim, problem.scale, query);
+            head_dim, query);
   const int64_t row = position / problem.num_queries;
   const int64_t stride = static_cast<int64_t>(problem.num_heads) * 2 * head_dim;
   const T* const keys = static_cast<const T*>(problem.memory) +
                         row * problem.memory_length * stride +
                         head * 2 * head_dim;
   using Attention = WarpAttention<T, kDimsPerLane>;
-  Attention attention(query, head_dim);
+  Attention attention(query, head_dim, problem.scale);
   for (int group = 0; group < problem.memory_length; group += kKeysPerGroup) {
     const int key = group + Attention::KeyOfLane();
     const T* const group_keys = keys + group * stride;

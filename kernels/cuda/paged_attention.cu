@@ -46,7 +46,7 @@ __global__ void __launch_bounds__(kMaxWarpsPerRow* kWarpSize)
       static_cast<const T*>(problem.qkv) + vector * 3 * head_dim;
   for (int i = static_cast<int>(threadIdx.x); i < head_dim;
        i += static_cast<int>(blockDim.x)) {
-    shared[i] = ToFloat(query[i]) * problem.scale;
+    shared[i] = ToFloat(query[i]);
   }
   __syncthreads();
 
@@ -57,7 +57,7 @@ __global__ void __launch_bounds__(kMaxWarpsPerRow* kWarpSize)
   const int32_t* const pages =
       problem.page_table + static_cast<int64_t>(sequence) * problem.max_pages;
   using Attention = WarpAttention<T, kDimsPerLane>;
-  Attention attention(shared, head_dim);
+  Attention attention(shared, head_dim, problem.scale);
   for (int page = begin / kKeysPerPage + WarpOfCta();
        begin < end && page * kKeysPerPage < end; page += WarpsPerCta()) {
     const int key = page * kKeysPerPage + Attention::KeyOfLane();

@@ -6,7 +6,9 @@
 #include <atomic>
 #include <cstring>
 #include <mutex>
+#include <new>
 #include <string>
+#include <type_traits>
 
 #include "kernels/cuda_host/failure.h"
 #include "kernels/cuda_host/fake_runtime.h"
@@ -50,6 +52,15 @@ MatmulProblem ProblemOf(cublasLtMatmulDesc_t description,
   };
   return {*reinterpret_cast<const MatmulDescription*>(description), layout(a),
           layout(b), layout(c), layout(d)};
+}
+
+// Puts `value` where the caller has room for the library's own struct.
+template <typename T>
+cublasStatus_t MakeIn(void* opaque, size_t num_bytes, const T& value) {
+  static_assert(std::is_trivially_copyable_v<T>);
+  if (num_bytes < sizeof(T)) return CUBLAS_STATUS_ALLOC_FAILED;
+  new (opaque) T(value);
+  return CUBLAS_STATUS_SUCCESS;
 }
 
 template <typename T>
@@ -128,19 +139,14 @@ const char* cublasLtGetStatusString(cublasStatus_t status) {
   return text.c_str();
 }
 
-cublasStatus_t cublasLtMatmulDescCreate(cublasLtMatmulDesc_t* description,
-                                        cublasComputeType_t compute_type,
-                                        cudaDataType_t scale_type) {
+cublasStatus_t cublasLtMatmulDescInit_internal(cublasLtMatmulDesc_t opaque,
+                                               size_t size,
+                                               cublasComputeType_t compute_type,
+                                               cudaDataType_t scale_type) {
   if (compute_type != CUBLAS_COMPUTE_32F || scale_type != CUDA_R_32F) {
     return CUBLAS_STATUS_NOT_SUPPORTED;
   }
-  *description =
-      reinterpret_cast<cublasLtMatmulDesc_t>(new MatmulDescription());
-  return CUBLAS_STATUS_SUCCESS;
-}
-cublasStatus_t cublasLtMatmulDescDestroy(cublasLtMatmulDesc_t description) {
-  delete reinterpret_cast<MatmulDescription*>(description);
-  return CUBLAS_STATUS_SUCCESS;
+  return MakeIn(opaque, size, MatmulDescription());
 }
 cublasStatus_t cublasLtMatmulDescSetAttribute(
     cublasLtMatmulDesc_t opaque, cublasLtMatmulDescAttributes_t attribute,
@@ -160,28 +166,18 @@ cublasStatus_t cublasLtMatmulDescSetAttribute(
   }
 }
 
-cublasStatus_t cublasLtMatrixLayoutCreate(cublasLtMatrixLayout_t* layout,
-                                          cudaDataType type, uint64_t rows,
-                                          uint64_t columns,
-                                          int64_t leading_dimension) {
-  *layout = reinterpret_cast<cublasLtMatrixLayout_t>(
-      new MatrixLayout{type, rows, columns, leading_dimension});
-  return CUBLAS_STATUS_SUCCESS;
-}
-cublasStatus_t cublasLtMatrixLayoutDestroy(cublasLtMatrixLayout_t layout) {
-  delete reinterpret_cast<MatrixLayout*>(layout);
-  return CUBLAS_STATUS_SUCCESS;
+cublasStatus_t cublasLtMatrixLayoutInit_internal(cublasLtMatrixLayout_t opaque,
+                                                 size_t size, cudaDataType type,
+                                                 uint64_t rows,
+                                                 uint64_t columns,
+                                                 int64_t leading_dimension) {
+  return MakeIn(opaque, size,
+                MatrixLayout{type, rows, columns, leading_dimension});
 }
 
-cublasStatus_t cublasLtMatmulPreferenceCreate(
-    cublasLtMatmulPreference_t* preference) {
-  *preference = reinterpret_cast<cublasLtMatmulPreference_t>(new Preference());
-  return CUBLAS_STATUS_SUCCESS;
-}
-cublasStatus_t cublasLtMatmulPreferenceDestroy(
-    cublasLtMatmulPreference_t preference) {
-  delete reinterpret_cast<Preference*>(preference);
-  return CUBLAS_STATUS_SUCCESS;
+cublasStatus_t cublasLtMatmulPreferenceInit_internal(
+    cublasLtMatmulPreference_t opaque, size_t size) {
+  return MakeIn(opaque, size, Preference());
 }
 cublasStatus_t cublasLtMatmulPreferenceSetAttribute(
     cublasLtMatmulPreference_t opaque,

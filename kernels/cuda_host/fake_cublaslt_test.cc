@@ -27,18 +27,18 @@ class FakeCublasLtTest : public testing::Test {
               cudaSuccess);
     ASSERT_EQ(cublasLtCreate(&handle_), CUBLAS_STATUS_SUCCESS);
     ASSERT_EQ(
-        cublasLtMatmulDescCreate(&description_, CUBLAS_COMPUTE_32F, CUDA_R_32F),
+        cublasLtMatmulDescInit(&description_, CUBLAS_COMPUTE_32F, CUDA_R_32F),
         CUBLAS_STATUS_SUCCESS);
     const int32_t transposed = CUBLAS_OP_T;
     ASSERT_EQ(Set(CUBLASLT_MATMUL_DESC_TRANSA, transposed),
               CUBLAS_STATUS_SUCCESS);
-    ASSERT_EQ(cublasLtMatrixLayoutCreate(&w_, CUDA_R_32F, kIn, kOut, kIn),
+    ASSERT_EQ(cublasLtMatrixLayoutInit(&w_, CUDA_R_32F, kIn, kOut, kIn),
               CUBLAS_STATUS_SUCCESS);
-    ASSERT_EQ(cublasLtMatrixLayoutCreate(&x_, CUDA_R_32F, kIn, kRows, kIn),
+    ASSERT_EQ(cublasLtMatrixLayoutInit(&x_, CUDA_R_32F, kIn, kRows, kIn),
               CUBLAS_STATUS_SUCCESS);
-    ASSERT_EQ(cublasLtMatrixLayoutCreate(&d_, CUDA_R_32F, kOut, kRows, kOut),
+    ASSERT_EQ(cublasLtMatrixLayoutInit(&d_, CUDA_R_32F, kOut, kRows, kOut),
               CUBLAS_STATUS_SUCCESS);
-    ASSERT_EQ(cublasLtMatmulPreferenceCreate(&preference_),
+    ASSERT_EQ(cublasLtMatmulPreferenceInit(&preference_),
               CUBLAS_STATUS_SUCCESS);
     w_data_ = Upload({1, 2, 3, 4, 5, 6});
     x_data_ = Upload({1, 10, -1, 0});
@@ -50,12 +50,6 @@ class FakeCublasLtTest : public testing::Test {
     for (float* data : {w_data_, x_data_, bias_, d_data_}) {
       EXPECT_EQ(cudaFree(data), cudaSuccess);
     }
-    EXPECT_EQ(cublasLtMatmulPreferenceDestroy(preference_),
-              CUBLAS_STATUS_SUCCESS);
-    for (cublasLtMatrixLayout_t layout : {w_, x_, d_}) {
-      EXPECT_EQ(cublasLtMatrixLayoutDestroy(layout), CUBLAS_STATUS_SUCCESS);
-    }
-    EXPECT_EQ(cublasLtMatmulDescDestroy(description_), CUBLAS_STATUS_SUCCESS);
     EXPECT_EQ(cublasLtDestroy(handle_), CUBLAS_STATUS_SUCCESS);
   }
 
@@ -68,18 +62,19 @@ class FakeCublasLtTest : public testing::Test {
   }
   template <typename T>
   cublasStatus_t Set(cublasLtMatmulDescAttributes_t attribute, T value) {
-    return cublasLtMatmulDescSetAttribute(description_, attribute, &value,
+    return cublasLtMatmulDescSetAttribute(&description_, attribute, &value,
                                           sizeof(value));
   }
   cublasStatus_t Find() {
     int found = 0;
-    return cublasLtMatmulAlgoGetHeuristic(handle_, description_, w_, x_, d_, d_,
-                                          preference_, 1, &result_, &found);
+    return cublasLtMatmulAlgoGetHeuristic(handle_, &description_, &w_, &x_, &d_,
+                                          &d_, &preference_, 1, &result_,
+                                          &found);
   }
   cublasStatus_t Multiply(float beta, const float* x) {
     const float one = 1.0f;
-    return cublasLtMatmul(handle_, description_, &one, w_data_, w_, x, x_,
-                          &beta, d_data_, d_, d_data_, d_, &result_.algo,
+    return cublasLtMatmul(handle_, &description_, &one, w_data_, &w_, x, &x_,
+                          &beta, d_data_, &d_, d_data_, &d_, &result_.algo,
                           nullptr, 0, stream_);
   }
   std::vector<float> Result() {
@@ -89,9 +84,9 @@ class FakeCublasLtTest : public testing::Test {
 
   cudaStream_t stream_ = nullptr;
   cublasLtHandle_t handle_ = nullptr;
-  cublasLtMatmulDesc_t description_ = nullptr;
-  cublasLtMatrixLayout_t w_ = nullptr, x_ = nullptr, d_ = nullptr;
-  cublasLtMatmulPreference_t preference_ = nullptr;
+  cublasLtMatmulDescOpaque_t description_ = {};
+  cublasLtMatrixLayoutOpaque_t w_ = {}, x_ = {}, d_ = {};
+  cublasLtMatmulPreferenceOpaque_t preference_ = {};
   cublasLtMatmulHeuristicResult_t result_ = {};
   float *w_data_ = nullptr, *x_data_ = nullptr, *bias_ = nullptr,
         *d_data_ = nullptr;
@@ -140,20 +135,18 @@ TEST_F(FakeCublasLtTest, RefusesWhatDoesNotFit) {
   EXPECT_EQ(Set(CUBLASLT_MATMUL_DESC_TRANSB, int64_t{0}),
             CUBLAS_STATUS_INVALID_VALUE);
   // Extents.
-  cublasLtMatrixLayout_t other = nullptr;
-  ASSERT_EQ(cublasLtMatrixLayoutCreate(&other, CUDA_R_32F, kIn, kRows + 1, kIn),
+  cublasLtMatrixLayoutOpaque_t other = {};
+  ASSERT_EQ(cublasLtMatrixLayoutInit(&other, CUDA_R_32F, kIn, kRows + 1, kIn),
             CUBLAS_STATUS_SUCCESS);
   std::swap(other, x_);
   EXPECT_EQ(Find(), CUBLAS_STATUS_INVALID_VALUE);
   std::swap(other, x_);
-  EXPECT_EQ(cublasLtMatrixLayoutDestroy(other), CUBLAS_STATUS_SUCCESS);
   // fp32 times bf16.
-  ASSERT_EQ(cublasLtMatrixLayoutCreate(&other, CUDA_R_16BF, kIn, kRows, kIn),
+  ASSERT_EQ(cublasLtMatrixLayoutInit(&other, CUDA_R_16BF, kIn, kRows, kIn),
             CUBLAS_STATUS_SUCCESS);
   std::swap(other, x_);
   EXPECT_EQ(Find(), CUBLAS_STATUS_NOT_SUPPORTED);
   std::swap(other, x_);
-  EXPECT_EQ(cublasLtMatrixLayoutDestroy(other), CUBLAS_STATUS_SUCCESS);
 }
 
 TEST_F(FakeCublasLtTest, OperandsMustBeMemoryOfTheDevice) {

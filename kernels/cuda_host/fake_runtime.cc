@@ -163,8 +163,11 @@ cudaError_t EnqueueKernel(const GridShape& shape, cudaStream_t stream,
   if (!IsLaunchable(shape)) {
     return runtime.Remember(cudaErrorInvalidConfiguration);
   }
-  const auto run = [shape, stream, what, pointers = std::move(pointers),
-                    body = std::move(body), device = DeviceOf(stream, what)] {
+  if (DeviceOf(stream, what) != current_device) {
+    return runtime.Remember(cudaErrorInvalidResourceHandle);
+  }
+  const auto run = [shape, what, pointers = std::move(pointers),
+                    body = std::move(body), device = current_device] {
     FakeRuntime& runtime = FakeRuntime::Get();
     {
       const std::lock_guard<std::mutex> lock(runtime.mutex);
