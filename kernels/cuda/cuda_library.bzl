@@ -60,6 +60,7 @@ def cuda_library(name, hdrs, textual_hdrs = [], deps = []):
         srcs = [name + ".pic.o"],
         target_compatible_with = CUDA_ONLY,
         deps = [name + "_launcher"],
+        alwayslink = True,
     )
 
     # Bazel takes a .cu for no C++.
@@ -80,4 +81,5 @@ def cuda_library(name, hdrs, textual_hdrs = [], deps = []):
             name + "_launcher",
             "//kernels/cuda_host:device_code",
         ],
+        alwayslink = True,
     )

@@ -131,7 +131,9 @@ cudaError_t cudaEventRecord(cudaEvent_t event, cudaStream_t stream) {
 cudaError_t cudaEventQuery(cudaEvent_t event) {
   const std::lock_guard<std::mutex> lock(Runtime().mutex);
   if (const cudaError_t error = Runtime().Enter("cudaEventQuery")) return error;
-  return IsDone(*event) ? cudaSuccess : cudaErrorNotReady;
+  if (IsDone(*event)) return cudaSuccess;
+  Runtime().Pursue(*event->progress, event->position);
+  return cudaErrorNotReady;
 }
 
 cudaError_t cudaEventSynchronize(cudaEvent_t event) {

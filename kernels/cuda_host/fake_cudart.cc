@@ -216,6 +216,7 @@ cudaError_t cudaStreamCreateWithFlags(cudaStream_t* stream,
   }
   *stream = new CUstream_st();
   (*stream)->device = CurrentDevice();
+  (*stream)->progress->device = CurrentDevice();
   Runtime().streams.push_back(*stream);
   return cudaSuccess;
 }

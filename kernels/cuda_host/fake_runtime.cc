@@ -137,6 +137,35 @@ bool FakeRuntime::RunOne(int device, std::unique_lock<std::mutex>& lock) {
   return false;
 }
 
+void FakeRuntime::Pursue(Progress& progress, uint64_t position) {
+  progress.num_wanted = std::max(progress.num_wanted, position);
+  if (pursuing_.insert(progress.device).second) {
+    std::thread([this, device = progress.device] {
+      RunWanted(device);
+    }).detach();
+  }
+  wanted_.notify_all();
+}
+
+void FakeRuntime::RunWanted(int device) {
+  std::unique_lock<std::mutex> lock(mutex);
+  SetCurrentDevice(device);
+  const auto is_wanted = [&] {
+    return std::any_of(
+        streams.begin(), streams.end(), [&](const CUstream_st* stream) {
+          return stream->device == device &&
+                 stream->progress->num_done < stream->progress->num_wanted;
+        });
+  };
+  while (true) {
+    wanted_.wait(lock, is_wanted);
+    if (RunOne(device, lock)) continue;
+    lock.unlock();
+    std::this_thread::yield();
+    lock.lock();
+  }
+}
+
 void FakeRuntime::Wait(int device, const std::function<bool()>& is_done) {
   std::unique_lock<std::mutex> lock(mutex);
   ++counts.num_waits;

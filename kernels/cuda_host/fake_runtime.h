@@ -5,6 +5,7 @@
 #include <cuda_runtime_api.h>
 
 #include <chrono>
+#include <condition_variable>
 #include <cstdint>
 #include <deque>
 #include <functional>
@@ -12,6 +13,7 @@
 #include <memory>
 #include <mutex>
 #include <random>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -29,9 +31,10 @@ struct Work {
 
 // How far a stream has come; outlives it in its events.
 struct Progress {
+  int device = 0;
   uint64_t num_enqueued = 0;
   uint64_t num_done = 0;
-  std::chrono::steady_clock::time_point last_done;
+  uint64_t num_wanted = 0;  // somebody asks again and again whether it is done
 };
 
 struct GraphNode {
@@ -86,6 +89,10 @@ class FakeRuntime {
   // Takes the lock. As Enter(name), then enqueues or records `work`.
   cudaError_t Enqueue(const std::string& name, cudaStream_t stream, Work work);
 
+  // Lets the device come to `position` of a stream while nobody waits: who only
+  // asks, does not lend it a thread. Under `mutex`.
+  void Pursue(Progress& progress, uint64_t position);
+
   // Runs the device's work until `is_done`. Fails if that does not come about.
   void Wait(int device, const std::function<bool()>& is_done);
 
@@ -113,6 +120,11 @@ class FakeRuntime {
  private:
   bool RunOne(int device, std::unique_lock<std::mutex>& lock);
   bool IsLost(int device) const;
+  // A thread of the process for each device, from its first Pursue on.
+  void RunWanted(int device);
+
+  std::set<int> pursuing_;  // devices
+  std::condition_variable wanted_;
 };
 
 // Fails for the default stream, which orders itself against all others.

@@ -210,13 +210,11 @@ class EngineBenchmark {
     InProcessGroupOptions group;
     group.size = options_.num_ranks;
     group.model.limits = LimitsFor(model_.config, report_.shape);
-    // Ranks are made in order.
-    auto num_made = std::make_shared<int>(0);
-    group.create_ops = [this, timed,
-                        num_made]() -> absl::StatusOr<std::unique_ptr<Ops>> {
+    group.create_ops =
+        [this, timed](int rank) -> absl::StatusOr<std::unique_ptr<Ops>> {
       ASSIGN_OR_RETURN(std::unique_ptr<Ops> ops,
                        CreateBackend(options_.backend));
-      if (timed == nullptr || (*num_made)++ > 0) return ops;
+      if (timed == nullptr || rank > 0) return ops;
       auto around = std::make_unique<TimedOps>(std::move(ops), &MonotonicNow);
       *timed = around.get();
       return around;

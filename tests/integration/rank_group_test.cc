@@ -46,7 +46,7 @@ absl::StatusOr<TestGroup> LoadGroup(const std::string& directory,
                           .max_sequences_per_step = 16,
                           .max_units_per_sequence = 64,
                           .num_pages = 16 * 64 / kPageLength};
-  options.create_ops = [&] {
+  options.create_ops = [&](int) {
     return CreateBackend(
         {.backend = backend, .dtype = "fp32", .num_threads = 1});
   };
