@@ -1,6 +1,6 @@
-// The CUDA backend on the host: threads in the order that most easily shows
-// what a barrier is missing for. BLOCKSERVE_SCHEDULE chooses another policy and
-// seed, "2:17" (BUILD.bazel).
+// The CUDA backend on the host, with threads in one of the orders that a device
+// may take: BLOCKSERVE_POLICY is an index of cuda_host::kPolicies (BUILD.bazel
+// makes a test of each).
 #include <glog/logging.h>
 
 #include <cstdlib>
@@ -15,18 +15,25 @@ namespace blockserve {
 namespace {
 
 // Small enough to be cleared for every test, and for large cases to be sliced.
-constexpr CudaOptions kOptions = {.workspace_bytes = 1 << 16,
-                                  .scratch_bytes = 1 << 16,
-                                  .staging_bytes = 1 << 16};
+constexpr CudaOptions kSmall = {.workspace_bytes = 1 << 16,
+                                .scratch_bytes = 1 << 16,
+                                .staging_bytes = 1 << 16};
+
+cuda_host::Policy PolicyOfTest() {
+  const char* const index = std::getenv("BLOCKSERVE_POLICY");
+  CHECK(index != nullptr);
+  return cuda_host::kPolicies[std::atoi(index)];
+}
 
 }  // namespace
 
 std::vector<BackendCase> BackendCases() {
+  cuda_host::SetSchedule({.policy = PolicyOfTest(), .seed = 1});
   std::vector<BackendCase> cases;
   for (const DType dtype : {DType::kFloat32, DType::kBFloat16}) {
     cases.push_back({absl::StrCat("cuda_host_", std::string(NameOf(dtype))),
                      [dtype]() -> std::unique_ptr<Ops> {
-                       CudaOptions options = kOptions;
+                       CudaOptions options = kSmall;
                        options.dtype = dtype;
                        absl::StatusOr<std::unique_ptr<CudaOps>> ops =
                            CudaOps::Create(options);
