@@ -28,6 +28,10 @@
   extern __shared__ __align__(16) unsigned char name##_raw[]; \
   T* const name = reinterpret_cast<T*>(name##_raw)
 
+// Before a loop of which nothing may be left: arrays that it indexes are
+// registers only then.
+#define UNROLLED _Pragma("unroll")
+
 namespace blockserve::cuda {
 
 // cp.async.cg.shared.global, 16 bytes, both aligned to 16 (PTX ISA,
@@ -85,6 +89,17 @@ __device__ __forceinline__ void LoadMatrices(uint32_t (&fragments)[4],
         : "r"(address)
         : "memory");
   }
+}
+
+// atom.acq_rel.gpu.global.add.s32 (PTX ISA, "atom"): returns what was there.
+// What CTAs wrote before they added is visible to those that add later.
+__device__ __forceinline__ int AtomicAddAcqRel(int* address, int value) {
+  int before;
+  asm volatile("atom.acq_rel.gpu.global.add.s32 %0, [%1], %2;\n"
+               : "=r"(before)
+               : "l"(address), "r"(value)
+               : "memory");
+  return before;
 }
 
 struct LaunchConfig {

@@ -19,6 +19,7 @@
 #include "kernels/cuda/matmul.h"
 #include "kernels/cuda/norm.h"
 #include "kernels/cuda/paged_attention.h"
+#include "kernels/cuda/paged_attention_runner.h"
 #include "kernels/cuda/rotary_store_kv.h"
 #include "kernels/cuda/sampler.h"
 #include "kernels/cuda/staged_copies.h"
@@ -45,12 +46,13 @@ class StreamOps final : public CudaOps {
     (void)cudaStreamSynchronize(stream_);
     sampler_.reset();
     linear_.reset();
+    paged_attention_.reset();
     matmul_.reset();
     copies_.reset();
     (void)cudaStreamDestroy(stream_);
   }
 
-  absl::Status Init();
+  absl::Status Init(int num_multiprocessors);
 
   std::string_view name() const override { return "cuda"; }
   std::string Describe() const override {
@@ -139,16 +141,19 @@ class StreamOps final : public CudaOps {
   absl::Status status_;  // the first failure
   std::unique_ptr<cuda::StagedCopies> copies_;
   std::unique_ptr<cuda::Matmul> matmul_;
+  std::unique_ptr<cuda::PagedAttentionRunner> paged_attention_;
   std::unique_ptr<cuda::CudaLinear> linear_;
   std::unique_ptr<cuda::CudaSampler> sampler_;
 };
 
-absl::Status StreamOps::Init() {
+absl::Status StreamOps::Init(int num_multiprocessors) {
   ASSIGN_OR_RETURN(copies_,
                    cuda::StagedCopies::Create(options_.staging_bytes, stream_));
   ASSIGN_OR_RETURN(matmul_, cuda::Matmul::Create(options_.workspace_bytes));
   ASSIGN_OR_RETURN(linear_, cuda::CudaLinear::Create(options_.scratch_bytes,
                                                      dtype(), *matmul_));
+  ASSIGN_OR_RETURN(paged_attention_, cuda::PagedAttentionRunner::Create(
+                                         num_multiprocessors, stream_));
   sampler_ = std::make_unique<cuda::CudaSampler>(*matmul_, *copies_);
   return absl::OkStatus();
 }
@@ -311,9 +316,7 @@ void StreamOps::PagedAttention(const PagedAttentionArgs& args) {
   problem.num_heads = args.cache.num_heads;
   problem.head_dim = args.cache.head_dim;
   problem.scale = args.scale;
-  RunKernel("paged_attention", [&] {
-    return cuda::LaunchPagedAttention(problem, dtype(), stream_);
-  });
+  Run([&] { return paged_attention_->Run(problem, dtype(), stream_); });
 }
 
 void StreamOps::LocalAttention(const LocalAttentionArgs& args) {
@@ -393,7 +396,7 @@ absl::StatusOr<std::unique_ptr<CudaOps>> CudaOps::Create(
       ToStatus(cudaStreamCreateWithFlags(&stream, cudaStreamNonBlocking),
                "making a stream"));
   auto ops = std::make_unique<StreamOps>(options, Spell(properties), stream);
-  RETURN_IF_ERROR(ops->Init());
+  RETURN_IF_ERROR(ops->Init(properties.multiProcessorCount));
   return ops;
 }
 

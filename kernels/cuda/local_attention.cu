@@ -122,7 +122,7 @@ __device__ void LoadQuery(const T* query, int head_dim, float* shared) {
 
 // One warp for each row and head.
 template <typename T, int kDimsPerLane>
-__global__ void __launch_bounds__(kWarpsPerCta* kWarpSize)
+__global__ void __launch_bounds__(kWarpsPerCta* kWarpSize, 1)
     LocalAttentionKernel(LocalAttentionProblem problem) {
   DYNAMIC_SHARED(float, shared);
   if (GlobalWarp() >= problem.num_rows * problem.num_heads) return;
@@ -154,7 +154,7 @@ __global__ void __launch_bounds__(kWarpsPerCta* kWarpSize)
 
 // One warp for each position and head.
 template <typename T, int kDimsPerLane>
-__global__ void __launch_bounds__(kWarpsPerCta* kWarpSize)
+__global__ void __launch_bounds__(kWarpsPerCta* kWarpSize, 1)
     CrossAttentionKernel(CrossAttentionProblem problem) {
   DYNAMIC_SHARED(float, shared);
   if (GlobalWarp() >= problem.num_positions * problem.num_heads) return;

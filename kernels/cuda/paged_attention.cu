@@ -3,6 +3,7 @@
 #include "kernels/cuda/page.h"
 #include "kernels/cuda/paged_attention.h"
 #include "kernels/cuda/reduce.h"
+#include "kernels/cuda/sequence_of_row.h"
 #include "kernels/cuda/warp_attention.h"
 
 namespace blockserve::cuda {
@@ -13,21 +14,6 @@ static_assert(kKeysPerPage == kKeysPerGroup);
 // Warps of a CTA take the pages of a row in turn.
 constexpr int kMaxWarpsPerRow = 4;
 
-// The sequence s with offsets[s] <= row < offsets[s + 1].
-__device__ int SequenceOf(const int32_t* offsets, int num_sequences, int row) {
-  int low = 0;
-  int high = num_sequences;  // offsets[high] > row
-  while (high - low > 1) {
-    const int middle = (low + high) / 2;
-    if (offsets[middle] <= row) {
-      low = middle;
-    } else {
-      high = middle;
-    }
-  }
-  return low;
-}
-
 // Shared memory: the query, then what each warp but the first has summed.
 __device__ float* PartOfWarp(float* shared, int warp, int head_dim) {
   return shared + head_dim + (warp - 1) * (head_dim + 2);
@@ -35,7 +21,7 @@ __device__ float* PartOfWarp(float* shared, int warp, int head_dim) {
 
 // One CTA for each row and head; its warps share the keys and are merged.
 template <typename T, int kDimsPerLane>
-__global__ void __launch_bounds__(kMaxWarpsPerRow* kWarpSize)
+__global__ void __launch_bounds__(kMaxWarpsPerRow* kWarpSize, 1)
     PagedAttentionKernel(PagedAttentionProblem problem) {
   DYNAMIC_SHARED(float, shared);
   const int row = static_cast<int>(blockIdx.x);

@@ -10,7 +10,9 @@ namespace blockserve::cuda {
 namespace {
 
 // The vocabulary of a row is one CTA's work.
-constexpr unsigned kMaxThreads = 512;
+constexpr unsigned kMaxThreads = 384;
+// On a multiprocessor at once: 80 registers a thread are enough to spill none.
+constexpr unsigned kCtasPerMultiprocessor = 2;
 constexpr int kIdsPerThread = 4;
 
 // Probabilities are summed as integers; 50304 of them stay below 2^56.
@@ -264,7 +266,7 @@ class RowSampler {
 };
 
 // One CTA for each row.
-__global__ void __launch_bounds__(kMaxThreads)
+__global__ void __launch_bounds__(kMaxThreads, kCtasPerMultiprocessor)
     SampleKernel(SampleProblem problem) {
   RowSampler(problem, static_cast<int>(blockIdx.x)).Run();
 }

@@ -85,6 +85,8 @@ T Warp(WarpOp op, unsigned mask, T value, int argument, int width) {
   T* const name = static_cast<T*>( \
       ::blockserve::cuda_host::current_thread->cta->shared_memory().dynamic())
 
+#define UNROLLED
+
 // --- barriers and warps -----------------------------------------------------
 inline void __syncthreads() {
   blockserve::cuda_host::Barrier(blockserve::cuda_host::BarrierKind::kPlain, 0);
@@ -179,6 +181,9 @@ inline void CommitCopies() { cuda_host::current_thread->copies.Commit(); }
 template <int kNumGroups>
 void AwaitCopies() {
   cuda_host::current_thread->copies.Wait(kNumGroups);
+}
+inline int AtomicAddAcqRel(int* address, int value) {
+  return __atomic_fetch_add(address, value, __ATOMIC_ACQ_REL);
 }
 inline void MmaBFloat16(float (&d)[4], const uint32_t (&a)[4],
                         const uint32_t (&b)[2], const float (&c)[4]) {
