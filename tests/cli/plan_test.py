@@ -8,6 +8,7 @@ import pathlib
 import tempfile
 import unittest
 
+import junit
 from command_line import DEMO, EXIT_BAD_INPUT, run
 
 OURS = {
@@ -152,4 +153,4 @@ class PlanTest(unittest.TestCase):
 
 
 if __name__ == "__main__":
-    unittest.main()
+    junit.main()
