@@ -3,6 +3,7 @@
 #include <glog/logging.h>
 
 #include <algorithm>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -61,6 +62,15 @@ class StreamOps final : public CudaOps {
   }
   DType dtype() const override { return options_.dtype; }
   cudaStream_t stream() const override { return stream_; }
+  void* native_stream() const override { return stream_; }
+  std::optional<int64_t> FreeDeviceBytes() override {
+    size_t free_bytes = 0;
+    size_t total_bytes = 0;
+    UseDevice();
+    Keep(ToStatus(cudaMemGetInfo(&free_bytes, &total_bytes),
+                  "asking for free memory"));
+    return static_cast<int64_t>(free_bytes);
+  }
 
   absl::StatusOr<Buffer> Allocate(size_t num_bytes) override;
   void CopyToDevice(const void* host, void* device, size_t num_bytes) override {
@@ -370,6 +380,13 @@ std::string Spell(const cudaDeviceProp& properties) {
 
 }  // namespace
 
+absl::StatusOr<int> CudaOps::NumDevices() {
+  int num_devices = 0;
+  RETURN_IF_ERROR(
+      ToStatus(cudaGetDeviceCount(&num_devices), "looking for devices"));
+  return num_devices;
+}
+
 absl::StatusOr<std::unique_ptr<CudaOps>> CudaOps::Create(
     const CudaOptions& options) {
   if (options.dtype != DType::kFloat32 && options.dtype != DType::kBFloat16) {
@@ -377,9 +394,7 @@ absl::StatusOr<std::unique_ptr<CudaOps>> CudaOps::Create(
         absl::StrCat("cuda: dtype must be fp32 or bf16, got ",
                      std::string(NameOf(options.dtype))));
   }
-  int num_devices = 0;
-  RETURN_IF_ERROR(
-      ToStatus(cudaGetDeviceCount(&num_devices), "looking for devices"));
+  ASSIGN_OR_RETURN(const int num_devices, NumDevices());
   if (options.device_ordinal < 0 || options.device_ordinal >= num_devices) {
     return absl::FailedPreconditionError(
         absl::StrCat("cuda: no device ", options.device_ordinal, ", there are ",

@@ -38,6 +38,9 @@ class CudaOps : public Ops {
   static absl::StatusOr<std::unique_ptr<CudaOps>> Create(
       const CudaOptions& options);
 
+  // How many devices there are. FAILED_PRECONDITION where there is no driver.
+  static absl::StatusOr<int> NumDevices();
+
   // What communicators enqueue on; lives as long as the Ops.
   virtual cudaStream_t stream() const = 0;
 };

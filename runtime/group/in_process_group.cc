@@ -56,6 +56,13 @@ class ThreadedGroup final : public InProcessGroup {
     for (int r = 0; r < options.size; ++r) {
       ASSIGN_OR_RETURN(ranks_[r].ops, options.create_ops(r));
     }
+    // Threads exchange what is in the host's memory.
+    if (options.size > 1 && !options.connect &&
+        ranks_[0].ops->native_stream() != nullptr) {
+      return absl::FailedPreconditionError(absl::StrCat(
+          "ranks of one process work in host memory, expected one rank on ",
+          ranks_[0].ops->Describe(), ", got ", options.size));
+    }
     if (options.size > 1) RETURN_IF_ERROR(Connect(config, options));
     for (int r = 0; r < options.size; ++r) {
       Rank& rank = ranks_[r];
