@@ -7,9 +7,10 @@
 //
 // A query without a visible key gets a zero output row. What is not visible may
 // hold anything, NaN included; NaN in a query, in a visible key or in a visible
-// value makes its outputs NaN, so that a broken request is noticed. Scores and
-// softmax are fp32 or wider; rotated vectors, cached keys and values, and
-// outputs are rounded to T.
+// value makes its outputs NaN, so that a broken request is noticed. Scores,
+// softmax and sums are fp32 or wider; rotated vectors, cached keys and values,
+// and outputs are rounded to T, and so may be the weights that paged attention
+// multiplies with the values, since matrix units take them so.
 #ifndef BLOCKSERVE_KERNELS_API_ATTENTION_ARGS_H_
 #define BLOCKSERVE_KERNELS_API_ATTENTION_ARGS_H_
 

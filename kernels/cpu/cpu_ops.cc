@@ -22,6 +22,7 @@
 #include "kernels/cpu/norm.h"
 #include "kernels/cpu/onednn_linear.h"
 #include "kernels/cpu/paged_attention.h"
+#include "kernels/cpu/parallel_for.h"
 #include "kernels/cpu/rotary_store_kv.h"
 #include "kernels/cpu/row_buckets.h"
 #include "kernels/cpu/sampling.h"
@@ -160,7 +161,10 @@ absl::Status CpuOps<T>::Reserve(const OpsLimits& limits) {
   linear_->set_max_rows(std::max(limits.max_rows, limits.max_sample_rows));
   sampler_.Reserve(limits.vocab_size);
   largest_.reserve(limits.max_sample_rows);
-  return ReserveLogits(limits.max_sample_rows, limits.vocab_size);
+  RETURN_IF_ERROR(ReserveLogits(limits.max_sample_rows, limits.vocab_size));
+  // The thread that loads a model need not be the one that steps.
+  cpu::EndTeam();
+  return absl::OkStatus();
 }
 
 template <typename T>

@@ -40,7 +40,12 @@ class ScopedThreads {
   }
   ScopedThreads(const ScopedThreads&) = delete;
   ScopedThreads& operator=(const ScopedThreads&) = delete;
-  ~ScopedThreads() { omp_set_num_threads(before_); }
+  // The team must not outlive the measurement: with more OpenMP threads than
+  // cores libgomp lets the threads of what is measured next sleep too soon.
+  ~ScopedThreads() {
+    omp_set_num_threads(before_);
+    omp_pause_resource_all(omp_pause_soft);
+  }
 
  private:
   const int before_;
@@ -109,6 +114,7 @@ absl::StatusOr<ReadBandwidthMeter> ReadBandwidthMeter::Create(size_t num_bytes,
     return absl::ResourceExhaustedError(absl::StrCat(
         "no ", num_bytes, " bytes to measure the bandwidth of memory with"));
   }
+  const ScopedThreads threads(num_threads);
   auto* const words = static_cast<uint64_t*>(memory);
   const auto num_words = static_cast<int64_t>(num_bytes / sizeof(uint64_t));
 #pragma omp parallel for num_threads(num_threads) schedule(static)
@@ -126,6 +132,7 @@ ReadBandwidthMeter::~ReadBandwidthMeter() {
 }
 
 double ReadBandwidthMeter::Measure() const {
+  const ScopedThreads threads(num_threads_);
   const auto* const words = static_cast<const uint64_t*>(memory_);
   const auto num_words = static_cast<int64_t>(num_bytes_ / sizeof(uint64_t));
   uint64_t sum = 0;

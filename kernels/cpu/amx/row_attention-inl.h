@@ -42,7 +42,7 @@ class RowAttention {
       }
       const float factor = softmax_.AddChunk(
           scores_, Visible::InChunk(pages_.begin(), pages_.end(), chunk),
-          scale_, {high_.data(), low_.data()});
+          scale_, weights_.data());
       AddValues(chunk, factor);
     }
     StoreOutput();
@@ -104,37 +104,32 @@ class RowAttention {
   template <int kTiles>
   void AddStrip(int dim, float factor) {
     __m512 totals[kTiles];
-    for (__m512& total : totals) total = _mm512_setzero_ps();
+    for (int tile = 0; tile < kTiles; ++tile) {
+      totals[tile] = _mm512_mul_ps(_mm512_load_ps(sums_ + dim + 16 * tile),
+                                   _mm512_set1_ps(factor));
+    }
     for (int two_pages = 0; two_pages < kChunkPages; two_pages += 2) {
-      PairSum high_sums[kTiles];
-      PairSum low_sums[kTiles];
+      PairSum sums[kTiles];
       for (int i = std::max(two_pages, first_);
            i <= std::min(two_pages + 1, last_); ++i) {
         for (int pair = 0; pair < kPairsAPage; ++pair) {
-          const int key = i * kPageLength + 2 * pair;
-          const PairVector high = PairVector::Broadcast(high_.data() + key);
-          const PairVector low = PairVector::Broadcast(low_.data() + key);
+          const PairVector weights = PairVector::Broadcast(
+              weights_.data() + i * kPageLength + 2 * pair);
           const int64_t offset = int64_t{2} * (pair * tile_.head_dim + dim);
 #pragma GCC unroll 4
           for (int tile = 0; tile < kTiles; ++tile) {
             Prefetch(pages_.values(next_[i]) + offset + 32 * tile);
-            const PairVector v =
-                PairVector::Load(values_[i] + offset + 32 * tile);
-            high_sums[tile].Add(high, v);
-            low_sums[tile].Add(low, v);
+            sums[tile].Add(weights,
+                           PairVector::Load(values_[i] + offset + 32 * tile));
           }
         }
       }
       for (int tile = 0; tile < kTiles; ++tile) {
-        totals[tile] = _mm512_add_ps(totals[tile], high_sums[tile].Fold());
-        totals[tile] = _mm512_add_ps(totals[tile], low_sums[tile].Fold());
+        totals[tile] = _mm512_add_ps(totals[tile], sums[tile].Fold());
       }
     }
     for (int tile = 0; tile < kTiles; ++tile) {
-      float* sums = sums_ + dim + 16 * tile;
-      _mm512_store_ps(
-          sums, _mm512_fmadd_ps(_mm512_load_ps(sums), _mm512_set1_ps(factor),
-                                totals[tile]));
+      _mm512_store_ps(sums_ + dim + 16 * tile, totals[tile]);
     }
   }
 
@@ -162,8 +157,7 @@ class RowAttention {
   const BFloat16* next_[kChunkPages] = {};
   const BFloat16* values_[kChunkPages] = {};
   alignas(64) float scores_[kChunkLength];
-  Scratch<kChunkLength> high_;
-  Scratch<kChunkLength> low_;
+  Scratch<kChunkLength> weights_;
   alignas(64) float sums_[kMaxDim];
   Scratch<kPageLength * kMaxDim> first_values_;
   Scratch<kPageLength * kMaxDim> last_values_;

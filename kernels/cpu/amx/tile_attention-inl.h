@@ -42,25 +42,26 @@ class TileAttention {
                 BFloat16());
     std::fill_n(sums_, kRows * head_dim, 0.0f);
     // Weights of rows that do not exist.
-    std::fill_n(high_, kRows * kChunkLength, BFloat16());
-    std::fill_n(low_, kRows * kChunkLength, BFloat16());
+    std::fill_n(weights_ + num_rows * kChunkLength,
+                (kRows - num_rows) * kChunkLength, BFloat16());
   }
 
   // Needs whole tiles.
   void Run() {
     for (int chunk = pages_.first_chunk(); chunk < pages_.end();
          chunk += kChunkLength) {
-      for (int i = 0; i < kChunkPages; i += 2) {
-        if (!pages_.IsVisible(chunk, i) && !pages_.IsVisible(chunk, i + 1)) {
-          continue;
-        }
-        Scores(chunk, i);
-      }
-      for (int i = 0; i < kChunkPages; ++i) {
-        pages_.CopyValues(chunk, i, values_ + i * kPageLength * tile_.head_dim);
-      }
+      const int first = std::max(pages_.begin() - chunk, 0) / kTileDepth;
+      const int last =
+          std::min(pages_.end() - 1 - chunk, kChunkLength - 1) / kTileDepth;
+      for (int i = first; i <= last; ++i) Scores(chunk, 2 * i);
       ScoresToWeights(chunk);
-      for (int dim = 0; dim < tile_.head_dim; dim += 32) AddValues(dim);
+      for (int i = first; i <= last; ++i) {
+        pages_.CopyValues(chunk, 2 * i, values_);
+        pages_.CopyValues(chunk, 2 * i + 1,
+                          values_ + kPageLength * tile_.head_dim);
+        for (int dim = 0; dim < tile_.head_dim; dim += 32)
+          AddValues(2 * i, dim);
+      }
     }
     for (int row = 0; row < num_rows_; ++row) StoreOutput(row);
   }
@@ -98,64 +99,56 @@ class TileAttention {
     _tile_stored(3, scores + kTileHeight * kChunkLength + kPageLength, kStride);
   }
 
+  // And scales what earlier chunks have summed up.
   void ScoresToWeights(int chunk) {
     for (int row = 0; row < num_rows_; ++row) {
       const Visible visible =
           Visible::InChunk(tile_.key_begin[row], tile_.key_end[row], chunk);
-      sees_chunk_[row] = !visible.empty();
-      BFloat16* high = high_ + row * kChunkLength;
-      BFloat16* low = low_ + row * kChunkLength;
+      BFloat16* weights = weights_ + row * kChunkLength;
       if (visible.empty()) {
-        std::fill_n(high, kChunkLength, BFloat16());
-        std::fill_n(low, kChunkLength, BFloat16());
+        std::fill_n(weights, kChunkLength, BFloat16());
         continue;
       }
-      factors_[row] = softmax_[row].AddChunk(scores_ + row * kChunkLength,
-                                             visible, scale_, {high, low});
+      const float factor = softmax_[row].AddChunk(scores_ + row * kChunkLength,
+                                                  visible, scale_, weights);
+      if (factor != 1.0f) ScaleSums(row, factor);
     }
   }
 
-  // Dimensions [dim, dim + 32): sums = sums * factor + weights * values.
-  void AddValues(int dim) {
+  void ScaleSums(int row, float factor) {
+    float* sums = sums_ + row * tile_.head_dim;
+    for (int dim = 0; dim < tile_.head_dim; dim += 16) {
+      _mm512_store_ps(sums + dim, _mm512_mul_ps(_mm512_load_ps(sums + dim),
+                                                _mm512_set1_ps(factor)));
+    }
+  }
+
+  // Dimensions [dim, dim + 32): sums += weights * values of two pages, which
+  // are joined because a tile is as deep as two.
+  void AddValues(int first, int dim) {
     FinishStores();
-    _tile_zero(0);
-    _tile_zero(1);
-    _tile_zero(2);
-    _tile_zero(3);
-    const int64_t stride = 2 * tile_.head_dim * sizeof(BFloat16);
+    float* top = sums_ + dim;
+    float* bottom = top + kTileHeight * tile_.head_dim;
+    const int64_t sums_stride = tile_.head_dim * sizeof(float);
+    _tile_loadd(0, top, sums_stride);
+    _tile_loadd(1, top + 16, sums_stride);
+    _tile_loadd(2, bottom, sums_stride);
+    _tile_loadd(3, bottom + 16, sums_stride);
+    const BFloat16* weights = weights_ + first * kPageLength;
     constexpr int64_t kWeightStride = kChunkLength * sizeof(BFloat16);
-    for (int key = 0; key < kChunkLength; key += kTileDepth) {
-      const BFloat16* values = values_ + key * tile_.head_dim + 2 * dim;
-      _tile_loadd(6, values, stride);
-      _tile_loadd(7, values + 32, stride);
-      _tile_loadd(4, high_ + key, kWeightStride);
-      _tile_loadd(5, high_ + kTileHeight * kChunkLength + key, kWeightStride);
-      _tile_dpbf16ps(0, 4, 6);
-      _tile_dpbf16ps(1, 4, 7);
-      _tile_dpbf16ps(2, 5, 6);
-      _tile_dpbf16ps(3, 5, 7);
-      _tile_loadd(4, low_ + key, kWeightStride);
-      _tile_loadd(5, low_ + kTileHeight * kChunkLength + key, kWeightStride);
-      _tile_dpbf16ps(0, 4, 6);
-      _tile_dpbf16ps(1, 4, 7);
-      _tile_dpbf16ps(2, 5, 6);
-      _tile_dpbf16ps(3, 5, 7);
-    }
-    constexpr int64_t kStride = 32 * sizeof(float);
-    _tile_stored(0, products_, kStride);
-    _tile_stored(1, products_ + 16, kStride);
-    _tile_stored(2, products_ + kTileHeight * 32, kStride);
-    _tile_stored(3, products_ + kTileHeight * 32 + 16, kStride);
-    for (int row = 0; row < num_rows_; ++row) {
-      if (!sees_chunk_[row]) continue;
-      const __m512 factor = _mm512_set1_ps(factors_[row]);
-      for (int i = 0; i < 32; i += 16) {
-        float* sums = sums_ + row * tile_.head_dim + dim + i;
-        _mm512_store_ps(
-            sums, _mm512_fmadd_ps(_mm512_load_ps(sums), factor,
-                                  _mm512_load_ps(products_ + row * 32 + i)));
-      }
-    }
+    const int64_t stride = 2 * tile_.head_dim * sizeof(BFloat16);
+    _tile_loadd(6, values_ + 2 * dim, stride);
+    _tile_loadd(7, values_ + 2 * dim + 32, stride);
+    _tile_loadd(4, weights, kWeightStride);
+    _tile_loadd(5, weights + kTileHeight * kChunkLength, kWeightStride);
+    _tile_dpbf16ps(0, 4, 6);
+    _tile_dpbf16ps(1, 4, 7);
+    _tile_dpbf16ps(2, 5, 6);
+    _tile_dpbf16ps(3, 5, 7);
+    _tile_stored(0, top, sums_stride);
+    _tile_stored(1, top + 16, sums_stride);
+    _tile_stored(2, bottom, sums_stride);
+    _tile_stored(3, bottom + 16, sums_stride);
   }
 
   void StoreOutput(int row) {
@@ -175,17 +168,12 @@ class TileAttention {
   const float scale_;
   const HeadPages pages_;
   RowSoftmax softmax_[kRows];
-  bool sees_chunk_[kRows] = {};
-  float factors_[kRows] = {};
   alignas(64) float scores_[kRows * kChunkLength];
-  Scratch<kRows * kChunkLength> high_scratch_;
-  BFloat16* const high_ = high_scratch_.data();
-  Scratch<kRows * kChunkLength> low_scratch_;
-  BFloat16* const low_ = low_scratch_.data();
-  alignas(64) float products_[kRows * 32];
+  Scratch<kRows * kChunkLength> weights_scratch_;
+  BFloat16* const weights_ = weights_scratch_.data();
   Scratch<kRows * kMaxDim> queries_scratch_;
   BFloat16* const queries_ = queries_scratch_.data();
-  Scratch<kChunkLength * kMaxDim> values_scratch_;
+  Scratch<2 * kPageLength * kMaxDim> values_scratch_;
   BFloat16* const values_ = values_scratch_.data();
   alignas(64) float sums_[kRows * kMaxDim];
 };
