@@ -20,9 +20,16 @@ class Buffer {
  public:
   using Deleter = void (*)(void*);
 
-  Buffer() : data_(nullptr, [](void*) {}) {}
+  Buffer() = default;
   Buffer(void* data, size_t num_bytes, Deleter deleter)
       : data_(data, deleter), num_bytes_(num_bytes) {}
+  // A part of memory that several buffers keep alive.
+  Buffer(std::shared_ptr<void> data, size_t num_bytes)
+      : data_(std::move(data)), num_bytes_(num_bytes) {}
+  Buffer(Buffer&&) = default;
+  Buffer& operator=(Buffer&&) = default;
+  Buffer(const Buffer&) = delete;
+  Buffer& operator=(const Buffer&) = delete;
 
   void* data() const { return data_.get(); }
   size_t num_bytes() const { return num_bytes_; }
@@ -35,7 +42,7 @@ class Buffer {
   }
 
  private:
-  std::unique_ptr<void, Deleter> data_;
+  std::shared_ptr<void> data_;
   size_t num_bytes_ = 0;
 };
 

@@ -17,6 +17,7 @@ inline constexpr int kTileRows = 4;
 struct AttentionTile {
   const void* queries = nullptr;  // T [head_dim], `query_stride` elements apart
   int64_t query_stride = 0;
+  int64_t query_head_stride = 0;  // to the next head's query, elements
   void* outputs = nullptr;  // T [head_dim], `output_stride` elements apart
   int64_t output_stride = 0;
   const int32_t* key_begin = nullptr;  // of each row

@@ -9,8 +9,8 @@
 
 namespace blockserve::cpu {
 
-// Zeroed, aligned to a cache line, and to huge pages (which it then asks for)
-// where it is large. RESOURCE_EXHAUSTED if there is not enough.
+// Zeroed, aligned to a cache line, in huge pages where the system has some.
+// RESOURCE_EXHAUSTED if there is not enough. Thread-safe.
 absl::StatusOr<Buffer> AllocateMemory(size_t num_bytes);
 
 }  // namespace blockserve::cpu

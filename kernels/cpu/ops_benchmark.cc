@@ -112,9 +112,9 @@ void BM_Linear(benchmark::State& state) {
 BENCHMARK(BM_Linear)
     ->ArgNames({"rows", "out", "in", "activation", "accumulate"})
     // Query, key and value; up with exact GELU; down into the residual stream.
-    ->ArgsProduct({{1, 2, 4, 16, 64, 256, 512}, {2304}, {768}, {0}, {0}})
-    ->ArgsProduct({{1, 2, 4, 16, 64, 256, 512}, {3072}, {768}, {1}, {0}})
-    ->ArgsProduct({{1, 2, 4, 16, 64, 256, 512}, {768}, {3072}, {0}, {1}})
+    ->ArgsProduct({{1, 2, 4, 16, 64, 256, 512, 1024}, {2304}, {768}, {0}, {0}})
+    ->ArgsProduct({{1, 2, 4, 16, 64, 256, 512, 1024}, {3072}, {768}, {1}, {0}})
+    ->ArgsProduct({{1, 2, 4, 16, 64, 256, 512, 1024}, {768}, {3072}, {0}, {1}})
     ->UseRealTime()
     ->Unit(benchmark::kMicrosecond);
 

@@ -1,5 +1,8 @@
 #include "kernels/cpu/amx/attention.h"
 
+#include <algorithm>
+
+#include "kernels/api/ops.h"
 #include "kernels/cpu/amx/row_attention-inl.h"
 #include "kernels/cpu/amx/target.h"
 #include "kernels/cpu/amx/tile_attention-inl.h"
@@ -36,7 +39,23 @@ void AttendRows(const AttentionTile& tile, int num_rows) {
     row.outputs = static_cast<BFloat16*>(tile.outputs) + i * tile.output_stride;
     row.key_begin = tile.key_begin + i;
     row.key_end = tile.key_end + i;
-    RowAttention(row, scale).Run();
+    RowAttention(row, /*num_heads=*/1, scale).Run();
+  }
+}
+
+void AttendHeads(const AttentionTile& tile, int num_heads) {
+  const ScopedFlushSubnormals flush;
+  AttentionTile heads = tile;
+  for (int begin = 0; begin < num_heads; begin += RowAttention::kMaxHeads) {
+    const int64_t i = begin;
+    heads.queries =
+        static_cast<const BFloat16*>(tile.queries) + i * tile.query_head_stride;
+    heads.outputs = static_cast<BFloat16*>(tile.outputs) + i * tile.head_dim;
+    heads.head_pages = static_cast<const BFloat16*>(tile.head_pages) +
+                       i * 2 * kPageLength * tile.head_dim;
+    RowAttention(heads, std::min(num_heads - begin, RowAttention::kMaxHeads),
+                 tile.scale * kLog2E)
+        .Run();
   }
 }
 
