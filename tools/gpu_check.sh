@@ -9,12 +9,11 @@ usage() {
 Usage: tools/gpu_check.sh [--mode=gpu|host] [--out=DIR] [--binaries=DIR]
                           [--golden=DIR] [--seconds=N] [--build-only]
 
-Builds the checks (g++, nvcc, the CUDA libraries; no Bazel, no gRPC; where
-Debian's -dev packages are missing, what tools/gpu_check/pack.sh has put beside
-build.sh on a machine that has them), runs the
-conformance suite, golden vectors, graphs, NCCL and compute-sanitizer, then the
-engine's benchmark for block and vanilla models in both settings of the authors'
-protocol. Leaves DIR/gpu_check.json and DIR/gpu_check.log.
+Builds the checks (g++, nvcc, the CUDA libraries; no Bazel, no gRPC; for a machine
+without Debian's -dev packages tools/gpu_check/pack.sh puts them beside build.sh),
+runs the conformance suite, golden vectors, graphs, NCCL and compute-sanitizer,
+then the engine's benchmark for block and vanilla models in both settings of the
+authors' protocol. Leaves DIR/gpu_check.json and DIR/gpu_check.log.
 
   --mode=host     the same on the host: binaries with the device emulated, tiny
                   benchmarks whose figures mean nothing
@@ -142,7 +141,7 @@ if [ "$mode" = gpu ] && [ -z "$binaries" ]; then
   else
     unset ARCHITECTURES
   fi
-  step build 300 "$root/tools/gpu_check/build.sh" "$binaries" || finish
+  step build "$seconds" "$root/tools/gpu_check/build.sh" "$binaries" || finish
 fi
 [ -z "$build_only" ] || finish
 if [ "$mode" = gpu ] && ! nvidia-smi -L >/dev/null 2>&1; then
