@@ -34,9 +34,9 @@ int Golden(const std::string& directory, const GoldenOptions& options) {
 }
 
 int Bench(const EngineBenchOptions& options, const std::string& json) {
-  const auto report = RunEngineBenchmark(
-      options,
-      [](std::string_view what) { std::cerr << "bench: " << what << "\n"; });
+  const auto report = RunEngineBenchmark(options, [](std::string_view what) {
+    std::cerr << "bench: " << what << "\n";
+  });
   if (!report.ok()) return ReportStatus(report.status());
   const RunContext context = {.command = "gpu_check bench",
                               .label = "",
