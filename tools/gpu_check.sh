@@ -151,13 +151,25 @@ fi
 
 # What is fast to run comes first: if time runs out, it is benchmarks that lack.
 step conformance 120 "$binaries/gpu_conformance"
+first_case=""
 for case in "$golden"/*/; do
+  first_case=${first_case:-$case}
   name=$(basename "$case")
   step "golden $name fp32" 60 "$binaries/gpu_check" golden --case="$case" \
     --dtype=fp32
   [ ! -f "$case/bf16.json" ] ||
     step "golden $name bf16" 60 "$binaries/gpu_check" golden --case="$case" \
       --dtype=bf16
+done
+num_gpus=2  # emulated
+[ "$mode" = host ] || num_gpus=$(nvidia-smi -L | grep -c '^GPU ')
+for ranks in 2 4; do
+  if [ "$num_gpus" -lt "$ranks" ]; then
+    skip "golden on $ranks GPUs" "there are $num_gpus"
+    continue
+  fi
+  step "golden on $ranks GPUs" 60 "$binaries/gpu_check" golden \
+    --case="$first_case" --dtype=fp32 --ranks="$ranks"
 done
 for program in gpu_graphs gpu_nccl; do
   if [ -x "$binaries/$program" ]; then

@@ -1,13 +1,20 @@
 // What a machine with a GPU is checked with: golden vectors and benchmarks of
 // the engine on the CUDA backend, without servers. Linked with NVIDIA's
 // libraries, or with those of kernels/cuda_host.
+#include <cuda_runtime_api.h>
+
 #include <CLI/CLI.hpp>
 #include <fstream>
 #include <iostream>
+#include <memory>
 #include <string>
 
 #include "absl/strings/str_format.h"
 #include "absl/time/clock.h"
+#include "kernels/cuda/cuda_ops.h"
+#include "parallel/conformance/exchange_hub.h"
+#include "parallel/nccl/nccl_communicator.h"
+#include "runtime/base/status_macros.h"
 #include "runtime/bench/engine_benchmark.h"
 #include "runtime/bench/engine_report.h"
 #include "runtime/golden/golden_case.h"
@@ -24,7 +31,33 @@ int ReportStatus(const absl::Status& status) {
   return kError;
 }
 
-int Golden(const std::string& directory, const GoldenOptions& options) {
+// Each rank on a device of its own, NCCL between them.
+GoldenDevices DevicesFor(int num_ranks) {
+  GoldenDevices devices;
+  devices.create_ops = [](const std::string& dtype,
+                          int rank) -> absl::StatusOr<std::unique_ptr<Ops>> {
+    CudaOptions options;
+    options.dtype = dtype == "bf16" ? DType::kBFloat16 : DType::kFloat32;
+    options.device_ordinal = rank;
+    ASSIGN_OR_RETURN(std::unique_ptr<CudaOps> ops, CudaOps::Create(options));
+    return ops;
+  };
+  auto hub = std::make_shared<ExchangeHub>(num_ranks);
+  devices.connect =
+      [hub, num_ranks](
+          int rank, const CommunicatorLimits& limits,
+          Ops& ops) -> absl::StatusOr<std::unique_ptr<Communicator>> {
+    // Makes the rank's device the thread's own.
+    RETURN_IF_ERROR(ops.Synchronize());
+    return CreateNcclCommunicator(
+        rank, num_ranks, limits, static_cast<cudaStream_t>(ops.native_stream()),
+        hub->ForRank(rank));
+  };
+  return devices;
+}
+
+int Golden(const std::string& directory, GoldenOptions options) {
+  if (options.num_ranks > 1) options.devices = DevicesFor(options.num_ranks);
   const absl::StatusOr<GoldenResult> result =
       RunGoldenCase(directory, options, std::cout);
   if (!result.ok()) return ReportStatus(result.status());
@@ -60,6 +93,11 @@ int Run(int argc, char** argv) {
   golden_command->add_option("--case", directory, "Directory")->required();
   golden_command->add_option("--dtype", golden.dtype, "fp32 or bf16")
       ->capture_default_str();
+  golden_command
+      ->add_option("--ranks", golden.num_ranks,
+                   "Devices that share the model, each with a thread")
+      ->capture_default_str()
+      ->check(CLI::Range(1, 16));
 
   EngineBenchOptions bench;
   bench.backend.backend = "cuda";

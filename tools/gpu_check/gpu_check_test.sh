@@ -34,9 +34,9 @@ assert report["mode"] == "host" and report["failures"] == 0, report
 assert report["device"] == "emulated on the host", report
 results = {step["name"]: step["result"] for step in report["steps"]}
 for name in ("conformance", "golden k_vanilla fp32", "golden d8_block_length_8 fp32",
-             "gpu_graphs", "bench block_main_b4_5 8+4", "bench vanilla_31 8+4"):
+             "golden on 2 GPUs", "gpu_graphs", "bench block_main_b4_5 8+4", "bench vanilla_31 8+4"):
     assert results[name] == "passed", (name, report)
-assert results["gpu_nccl"] == "skipped", report
+assert results["golden on 4 GPUs"] == results["gpu_nccl"] == "skipped", report
 assert [bench["model"] for bench in report["benchmarks"]] == ["block_main_b4_5", "vanilla_31"]
 for bench in report["benchmarks"]:
     assert bench["tokens_per_second"] > 0 and "emulated" in bench["machine"]["backend"], bench
