@@ -223,6 +223,13 @@ TEST_P(PagedAttentionConformance, ManyDecodingSequences) {
   StoreAttendAndCompare(sequences, 1, 16, 0.25f);
 }
 
+// So many that a thread takes several heads of a row at once.
+TEST_P(PagedAttentionConformance, ManyDecodingSequencesOfSeveralHeads) {
+  std::vector<Sequence> sequences;
+  for (int i = 0; i < 60; ++i) sequences.push_back(Causal(1 + i % 35, 1));
+  StoreAttendAndCompare(sequences, 3, 64, 0.125f);
+}
+
 TEST_P(PagedAttentionConformance, RangesThatBeginLate) {
   Sequence sequence{70, {}};
   for (const int32_t begin : {0, 1, 15, 16, 17, 40, 69}) {

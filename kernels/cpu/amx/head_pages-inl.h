@@ -63,12 +63,17 @@ class HeadPages {
   // may be anything, NaN included, and a weight of zero would not hide it.
   //   to: [kPairsAPage, head_dim, 2]
   void CopyValues(int chunk, int i, BFloat16* to) const {
-    const int64_t row = 2 * tile_.head_dim;
     if (!IsVisible(chunk, i)) {
-      std::fill_n(to, kPairsAPage * row, BFloat16());
+      std::fill_n(to, kPairsAPage * 2 * tile_.head_dim, BFloat16());
       return;
     }
-    const BFloat16* from = values(page(chunk, i));
+    CopyVisibleValues(chunk, i, page(chunk, i), to);
+  }
+  // The same of a visible page, of which `head_page` is any head's part.
+  void CopyVisibleValues(int chunk, int i, const BFloat16* head_page,
+                         BFloat16* to) const {
+    const int64_t row = 2 * tile_.head_dim;
+    const BFloat16* from = values(head_page);
     for (int pair = 0; pair < kPairsAPage; ++pair) {
       const __m512i mask = MaskOfPair(chunk + i * kPageLength + 2 * pair);
       for (int64_t k = pair * row; k < (pair + 1) * row; k += 32) {

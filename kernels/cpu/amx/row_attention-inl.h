@@ -97,7 +97,7 @@ class RowAttention {
       values_[i] = pages_.values(chunk_[i]);
       if (pages_.IsWhole(chunk, i)) continue;
       BFloat16* copy = i == last_ ? last_values_.data() : first_values_.data();
-      pages_.CopyValues(chunk, i, copy);
+      pages_.CopyVisibleValues(chunk, i, chunk_[i], copy);
       values_[i] = copy;
     }
     int dim = 0;
