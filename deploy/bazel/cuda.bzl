@@ -6,3 +6,10 @@ CUDA_ONLY = select({
     "//:cuda": [],
     "//conditions:default": ["//deploy/bazel:never"],
 })
+
+# Device code that g++ compiles (kernels/cuda_host): nvcc lets a vector type
+# point at elements, and rounds products as it likes, but here always alike.
+DEVICE_CODE_COPTS = [
+    "-fno-strict-aliasing",
+    "-ffp-contract=off",
+]

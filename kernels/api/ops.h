@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -122,6 +123,12 @@ class Ops {
   virtual int64_t PaddedRows(int64_t rows) const = 0;
   // Waits for everything enqueued.
   virtual absl::Status Synchronize() = 0;
+  // What is left of a device's own memory; nothing where tensors are in the
+  // host's.
+  virtual std::optional<int64_t> FreeDeviceBytes() { return std::nullopt; }
+  // What work is enqueued on, for communicators between devices: a
+  // cudaStream_t. Null where tensors are in the host's memory.
+  virtual void* native_stream() const { return nullptr; }
 
   // --- weights ------------------------------------------------------------
   // `weight`: host, row-major [out_dim, in_dim]; copied.

@@ -60,6 +60,13 @@ class TensorView {
     return view;
   }
 
+  // A tensor like this one that lies at `data`.
+  TensorView At(void* data) const {
+    TensorView view = *this;
+    view.data_ = data;
+    return view;
+  }
+
   // Rows [begin, end) of the first extent.
   TensorView Rows(int64_t begin, int64_t end) const {
     DCHECK_LE(0, begin);

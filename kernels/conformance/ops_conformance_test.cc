@@ -59,6 +59,7 @@ void OpsConformanceTest::TearDown() {
     const std::vector<uint8_t> bytes = [&] {
       std::vector<uint8_t> copy(kGuardBytes);
       guard.ops->CopyToHost(guard.data, copy.data(), copy.size());
+      EXPECT_TRUE(guard.ops->Synchronize().ok());
       return copy;
     }();
     EXPECT_TRUE(std::all_of(bytes.begin(), bytes.end(), [](uint8_t byte) {
@@ -212,6 +213,7 @@ std::vector<float> OpsConformanceTest::Read(const Twin& twin, int side) {
   const std::vector<uint8_t> bytes = [&] {
     std::vector<uint8_t> copy(view.num_bytes());
     sides_[side]->CopyToHost(view.data(), copy.data(), copy.size());
+    EXPECT_TRUE(sides_[side]->Synchronize().ok());
     return copy;
   }();
   std::vector<float> values(view.num_elements());
@@ -232,6 +234,7 @@ std::vector<uint8_t> OpsConformanceTest::ReadBytes(const void* data,
                                                    size_t num_bytes) {
   std::vector<uint8_t> bytes(num_bytes);
   ops().CopyToHost(data, bytes.data(), num_bytes);
+  EXPECT_TRUE(ops().Synchronize().ok());
   return bytes;
 }
 

@@ -43,6 +43,12 @@ struct KeyRange {
 struct Sequence {
   int32_t num_keys = 0;
   std::vector<KeyRange> queries;
+
+  bool IsSeen(int32_t key) const {
+    return std::any_of(queries.begin(), queries.end(), [&](const KeyRange& q) {
+      return key >= q.begin && key < q.end;
+    });
+  }
 };
 
 Sequence Causal(int32_t num_keys, int32_t num_queries) {
@@ -128,6 +134,7 @@ void PagedAttentionConformance::StoreAttendAndCompare(
   }
   const std::vector<int32_t> free_pages = Shuffled(num_pages);
   size_t next_page = 0;
+  int32_t page = 0;
   // Entries behind a sequence's last page are never read.
   std::vector<int32_t> page_table(sequences.size() * max_pages, -12345678);
   std::vector<int32_t> slots;
@@ -136,9 +143,12 @@ void PagedAttentionConformance::StoreAttendAndCompare(
   std::vector<int32_t> key_end;
   for (size_t s = 0; s < sequences.size(); ++s) {
     for (int k = 0; k < sequences[s].num_keys; ++k) {
-      int32_t& page = page_table[s * max_pages + k / kPageLength];
       if (k % kPageLength == 0) page = free_pages[next_page++];
-      slots.push_back(page * kPageLength + k % kPageLength);
+      const bool is_seen = sequences[s].IsSeen(k);
+      // Entries of pages of which nothing is seen are never read.
+      if (is_seen) page_table[s * max_pages + k / kPageLength] = page;
+      // What is not seen stays NaN.
+      slots.push_back(is_seen ? page * kPageLength + k % kPageLength : -1);
     }
     for (const KeyRange& range : sequences[s].queries) {
       key_begin.push_back(range.begin);
@@ -228,6 +238,17 @@ TEST_P(PagedAttentionConformance, RangesThatBeginLate) {
     }
   }
   StoreAttendAndCompare({sequence, Causal(5, 1)}, 2, 64, 0.125f);
+}
+
+// Pages between what two rows see belong to others, or to nobody.
+TEST_P(PagedAttentionConformance, RangesWithKeysBetweenThatNobodySees) {
+  const Sequence apart{150, {{0, 3}, {1, 5}, {64, 70}, {66, 69}, {149, 150}}};
+  const Sequence backwards{90, {{80, 90}, {5, 5}, {20, 34}, {33, 40}, {0, 2}}};
+  for (const int head_dim : {32, 64, 128}) {
+    SCOPED_TRACE(head_dim);
+    StoreAttendAndCompare({apart, Causal(5, 1), backwards}, 2, head_dim,
+                          0.125f);
+  }
 }
 
 TEST_P(PagedAttentionConformance, RowsThatSeeNothingAreZero) {

@@ -10,6 +10,7 @@ template <typename T>
 std::vector<T> ReadAs(Ops& ops, const TensorView& view) {
   std::vector<T> values(view.num_elements());
   ops.CopyToHost(view.data(), values.data(), view.num_bytes());
+  EXPECT_TRUE(ops.Synchronize().ok());
   return values;
 }
 

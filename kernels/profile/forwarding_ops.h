@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -36,6 +37,10 @@ class ForwardingOps : public Ops {
     return ops_.PaddedRows(rows);
   }
   absl::Status Synchronize() override { return ops_.Synchronize(); }
+  std::optional<int64_t> FreeDeviceBytes() override {
+    return ops_.FreeDeviceBytes();
+  }
+  void* native_stream() const override { return ops_.native_stream(); }
   absl::StatusOr<std::unique_ptr<Matrix>> PackMatrix(const float* weight,
                                                      int64_t out_dim,
                                                      int64_t in_dim) override {

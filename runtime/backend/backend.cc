@@ -4,6 +4,7 @@
 #include "absl/strings/str_cat.h"
 #include "kernels/cpu/cpu_ops.h"
 #include "kernels/reference/reference_ops.h"
+#include "runtime/backend/linked_cuda.h"
 #include "runtime/base/status_macros.h"
 
 namespace blockserve {
@@ -37,13 +38,24 @@ absl::StatusOr<std::unique_ptr<Ops>> CreateBackend(
     return CreateCpuOps(dtype, options.num_threads);
   }
   if (options.backend == "cuda") {
-    return absl::FailedPreconditionError(
-        "backend cuda is not built in; build with --config=cuda");
+    ASSIGN_OR_RETURN(const DType dtype,
+                     ParseDType(options.dtype, DType::kBFloat16));
+    if (linked_cuda == nullptr) {
+      return absl::FailedPreconditionError(
+          "backend cuda is not built in; build with --config=cuda");
+    }
+    return linked_cuda(dtype, options.device, options.rank);
   }
   return absl::InvalidArgumentError(absl::StrCat(
       "backend must be reference, cpu or cuda, got \"", options.backend, "\""));
 }
 
-std::vector<std::string> LinkedBackends() { return {"cpu", "reference"}; }
+CudaBackendFactory linked_cuda = nullptr;
+
+std::vector<std::string> LinkedBackends() {
+  std::vector<std::string> backends = {"cpu", "reference"};
+  if (linked_cuda != nullptr) backends.push_back("cuda");
+  return backends;
+}
 
 }  // namespace blockserve

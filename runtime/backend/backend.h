@@ -16,6 +16,8 @@ struct BackendOptions {
   std::string backend = "cpu";  // "cpu", "reference" or "cuda"
   std::string dtype = "auto";   // "auto", "fp32" or "bf16"
   int num_threads = 0;          // 0: one per core this process may use
+  int device = -1;  // of a GPU; -1: ranks are dealt to the host's devices
+  int rank = 0;     // of this process or thread in its group
 };
 
 // INVALID_ARGUMENT for an unknown name or a dtype the backend lacks;

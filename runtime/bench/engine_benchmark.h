@@ -62,7 +62,7 @@ struct EngineBenchReport {
 
   std::vector<double> tokens_per_second;  // of the repeats, in order of size
   BatchTimes times;                       // over all repeats
-  MachinePeaks peaks;
+  MachinePeaks peaks;                     // zero: not measured, as on a GPU
   // Of all cores' time during the repeats; none if unknown.
   std::optional<double> others_cpu_share;
   // Of one batch; zero for a model without (HasRoofline).

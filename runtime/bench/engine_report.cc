@@ -40,6 +40,10 @@ bool HasRooflineWork(const EngineBenchReport& report) {
   return report.decode_work.flop > 0;
 }
 
+bool HasPeaks(const EngineBenchReport& report) {
+  return report.peaks.gemm_flops > 0;
+}
+
 // Of one new token of a whole batch.
 Work WorkPerToken(const EngineBenchReport& report) {
   Work work = report.prefill_work;
@@ -67,6 +71,10 @@ std::string OthersText(double share) {
 }
 
 void AddRoofline(const EngineBenchReport& report, Table& table) {
+  if (!HasPeaks(report)) {
+    table.Add("roofline", "not measured on this device");
+    return;
+  }
   table.Add("GEMM peak", absl::StrFormat("%.1f GFLOP/s (oneDNN 256x3072x768)",
                                          report.peaks.gemm_flops * 1e-9));
   table.Add(
@@ -112,7 +120,11 @@ ordered_json PhasesToJson(const EngineBenchReport& report) {
 void AddRooflineToJson(const EngineBenchReport& report, ordered_json& json) {
   json["gemm_peak_flops"] = report.peaks.gemm_flops;
   json["read_bandwidth_bytes_per_second"] = report.peaks.read_bytes_per_second;
-  if (!HasRooflineWork(report)) {
+  if (!HasPeaks(report)) {
+    json["gemm_peak_flops"] = nullptr;
+    json["read_bandwidth_bytes_per_second"] = nullptr;
+  }
+  if (!HasRooflineWork(report) || !HasPeaks(report)) {
     for (const char* name :
          {"flop_per_token", "bytes_per_token", "roofline_share",
           "prefill_roofline_share", "decode_roofline_share"}) {

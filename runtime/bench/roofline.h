@@ -10,6 +10,8 @@
 #ifndef BLOCKSERVE_RUNTIME_BENCH_ROOFLINE_H_
 #define BLOCKSERVE_RUNTIME_BENCH_ROOFLINE_H_
 
+#include <vector>
+
 #include "runtime/config/model_config.h"
 
 namespace blockserve {
@@ -32,6 +34,25 @@ struct Work {
   }
 };
 
+// What a step's kernels are counted by.
+enum class WorkKind {
+  kLayers,          // linear layers of the trunk with the paged cache, and the
+                    // expansion behind it
+  kAttention,       // of that trunk
+  kTokenLayers,     // linear layers of the token decoder, one pass
+  kTokenAttention,  // one pass
+  kHead,            // the vocabulary, one token of the block
+};
+
+// Kernels of a step that run one after the other.
+struct WorkPart {
+  WorkKind kind = WorkKind::kLayers;
+  Work work;            // bytes: read, as said above
+  double kv_bytes = 0;  // written, of keys and values
+  double logits = 0;    // elements written and read again if the head and
+                        // sampling are kernels of their own
+};
+
 // One batch of sequences of the same length.
 struct BatchShape {
   int batch = 1;
@@ -44,10 +65,28 @@ struct BatchShape {
 // trunks, prefix or summation.
 bool HasRoofline(const ModelConfig& config);
 
-// One step of `batch` sequences that have `context` tokens in the cache:
-// tokens_per_step() tokens for each.
+// One step of `batch` sequences that have `context` tokens in the cache, in
+// order: tokens_per_step() tokens for each.
+std::vector<WorkPart> DecodeStepWorkParts(const ModelConfig& config,
+                                          int element_bytes, double batch,
+                                          double context);
+
+// The work of all of them.
 Work DecodeStepWork(const ModelConfig& config, int element_bytes, double batch,
                     double context);
+
+// FLOP of the first `positions` units of a prompt in the trunk with the paged
+// cache.
+double PromptFlop(const ModelConfig& config, double positions);
+
+// Keys and values of one position of the trunk.
+double KvBytesPerPosition(const TrunkConfig& trunk, int element_bytes);
+
+// Elements of the trunk's weights.
+double TrunkParameters(const TrunkConfig& trunk);
+
+// Elements of the layer between the decoders; 0 without one.
+double ExpansionParameters(const ModelConfig& config);
 
 // All prompts, but for the last unit of each, which the first decode step runs.
 Work PrefillWork(const ModelConfig& config, int element_bytes,

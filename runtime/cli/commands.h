@@ -13,6 +13,7 @@ void AddScoreCommand(CLI::App& app, int& exit_code);
 void AddTokenizeCommand(CLI::App& app, int& exit_code);
 void AddGoldenCommand(CLI::App& app, int& exit_code);
 void AddInspectCommand(CLI::App& app, int& exit_code);
+void AddPlanCommand(CLI::App& app, int& exit_code);
 // With subcommands of its own.
 void AddBenchCommand(CLI::App& app, int& exit_code);
 void AddBenchEngineCommand(CLI::App& bench, int& exit_code);

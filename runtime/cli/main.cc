@@ -24,6 +24,7 @@ int main(int argc, char** argv) {
   blockserve::AddTokenizeCommand(app, exit_code);
   blockserve::AddGoldenCommand(app, exit_code);
   blockserve::AddInspectCommand(app, exit_code);
+  blockserve::AddPlanCommand(app, exit_code);
   blockserve::AddBenchCommand(app, exit_code);
   try {
     app.parse(argc, argv);

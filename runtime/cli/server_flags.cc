@@ -55,6 +55,7 @@ ServerProcessesOptions ToProcessesOptions(const ServerFlags& flags) {
   options.model = flags.model;
   options.world_size = flags.world_size;
   options.num_threads = flags.num_threads;
+  options.wants_cuda = flags.backend == "cuda";
   options.worker_flags = {
       absl::StrCat("--backend=", flags.backend),
       absl::StrCat("--dtype=", flags.dtype),

@@ -51,6 +51,15 @@ absl::StatusOr<std::string> FindBinary(const std::string& build_path,
                    candidates[1].string(), "; build it first"));
 }
 
+// Without one that has the backend, the other says how to get it.
+absl::StatusOr<std::string> FindWorker(bool wants_cuda) {
+  if (wants_cuda) {
+    const auto found = FindBinary("runtime/worker", "blockserve_worker_cuda");
+    if (found.ok()) return found;
+  }
+  return FindBinary("runtime/worker", "blockserve_worker");
+}
+
 int NumUsableCores() {
   cpu_set_t cores;
   if (sched_getaffinity(0, sizeof(cores), &cores) != 0) return 1;
@@ -86,7 +95,7 @@ absl::Status WriteSecret(const std::string& path) {
 absl::StatusOr<std::unique_ptr<ServerProcesses>> ServerProcesses::Start(
     const ServerProcessesOptions& options) {
   ASSIGN_OR_RETURN(const std::string worker_binary,
-                   FindBinary("runtime/worker", "blockserve_worker"));
+                   FindWorker(options.wants_cuda));
   ASSIGN_OR_RETURN(const std::string router_binary,
                    FindBinary("router", "blockserve_router"));
   std::unique_ptr<ServerProcesses> processes(new ServerProcesses(options));

@@ -21,8 +21,9 @@ struct ServerProcessesOptions {
   int port = 0;                  // 0: any free one
   int metrics_port = 0;
   int num_groups = 1;
-  int world_size = 1;                     // ranks of a group
-  int num_threads = 0;                    // per rank; 0: the cores dealt evenly
+  int world_size = 1;       // ranks of a group
+  int num_threads = 0;      // per rank; 0: the cores dealt evenly
+  bool wants_cuda = false;  // workers with that backend, if they were built
   std::vector<std::string> worker_flags;  // handed on to every rank
   std::vector<std::string> router_flags;
   // The children write to this process's standard error; else to files that

@@ -196,7 +196,8 @@ class GoldenCase {
   RunnerBackend Backend(const std::string& dtype) const {
     return {.name = options_.backend,
             .dtype = dtype,
-            .num_ranks = options_.num_ranks};
+            .num_ranks = options_.num_ranks,
+            .devices = options_.devices};
   }
 
   const std::string directory_;

@@ -7,6 +7,7 @@
 #include <string>
 
 #include "absl/status/statusor.h"
+#include "runtime/golden/golden_devices.h"
 
 namespace blockserve {
 
@@ -14,6 +15,7 @@ struct GoldenOptions {
   std::string backend = "cpu";
   std::string dtype = "fp32";  // or "bf16", with wider bounds
   int num_ranks = 1;           // threads of this process that share the model
+  GoldenDevices devices = {};  // instead of `backend`
 };
 
 struct GoldenResult {

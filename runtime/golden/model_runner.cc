@@ -34,7 +34,12 @@ absl::StatusOr<std::unique_ptr<ModelRunner>> ModelRunner::Create(
   std::unique_ptr<ModelRunner> runner(new ModelRunner());
   InProcessGroupOptions group;
   group.size = backend.num_ranks;
-  group.create_ops = [&backend] {
+  group.connect = backend.devices.connect;
+  group.create_ops =
+      [&backend](int rank) -> absl::StatusOr<std::unique_ptr<Ops>> {
+    if (backend.devices.create_ops) {
+      return backend.devices.create_ops(backend.dtype, rank);
+    }
     BackendOptions options;
     options.backend = backend.name;
     options.dtype = backend.dtype;

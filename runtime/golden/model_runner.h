@@ -10,6 +10,7 @@
 
 #include "absl/status/statusor.h"
 #include "absl/types/span.h"
+#include "runtime/golden/golden_devices.h"
 #include "runtime/golden/golden_layout.h"
 #include "runtime/golden/tensor_recorder.h"
 #include "runtime/group/in_process_group.h"
@@ -27,6 +28,7 @@ struct RunnerBackend {
   std::string name;   // "cpu"
   std::string dtype;  // "fp32" or "bf16"
   int num_ranks = 1;  // threads of this process
+  GoldenDevices devices = {};
 };
 
 // What one row generated, up to where the reference would stop.

@@ -71,14 +71,15 @@ absl::StatusOr<std::vector<std::string>> GroupRank::Exchange(std::string mine) {
   return endpoint_->ExchangeBlobs(std::move(mine));
 }
 
-absl::Status GroupRank::Connect(size_t max_bytes) {
+absl::Status GroupRank::Connect(size_t max_bytes, void* stream) {
   ASSIGN_OR_RETURN(
       std::unique_ptr<Communicator> communicator,
       CreateCommunicator(
           options_.collectives, group_.rank, group_.size,
           {.max_bytes = max_bytes, .timeout = options_.control.step_timeout},
           formation_.one_host, options_.bind_address,
-          [this](std::string mine) { return Exchange(std::move(mine)); }));
+          [this](std::string mine) { return Exchange(std::move(mine)); },
+          stream));
   std::lock_guard lock(mutex_);
   RETURN_IF_ERROR(broken_);
   stats_ = communicator->stats();

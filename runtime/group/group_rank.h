@@ -58,9 +58,10 @@ class GroupRank {
   absl::StatusOr<Formation> Form(absl::Time deadline);
   // Every rank's bytes in rank order. UNAVAILABLE if the epoch breaks.
   absl::StatusOr<std::vector<std::string>> Exchange(std::string mine);
-  // Connects the collectives of the epoch, for tensors of up to `max_bytes`.
-  // Errors as CreateCommunicator.
-  absl::Status Connect(size_t max_bytes);
+  // Connects the collectives of the epoch, for tensors of up to `max_bytes`;
+  // `stream` is Ops::native_stream() of what works on them. Errors as
+  // CreateCommunicator.
+  absl::Status Connect(size_t max_bytes, void* stream = nullptr);
 
   // Tells the group that this rank has done a planned step, begun at `begin`
   // (monotonic).

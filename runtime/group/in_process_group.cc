@@ -24,11 +24,12 @@ constexpr absl::Duration kTimeout = absl::Minutes(5);
 using CheckpointOpener =
     std::function<absl::StatusOr<std::unique_ptr<Checkpoint>>()>;
 
-// Destroyed backwards: the model uses all of the above it.
+// Destroyed backwards: the model uses all of the above it, and a communicator
+// may enqueue on the device's queue.
 struct Rank {
+  std::unique_ptr<Ops> ops;
   std::unique_ptr<Communicator> communicator;
   RankGroup group;
-  std::unique_ptr<Ops> ops;
   std::unique_ptr<Model> model;
   absl::Status status;
   std::thread thread;
@@ -52,22 +53,19 @@ class ThreadedGroup final : public InProcessGroup {
   absl::Status LoadRanks(const ModelConfig& config,
                          const CheckpointOpener& open_checkpoint,
                          const InProcessGroupOptions& options) {
-    std::vector<std::unique_ptr<Communicator>> communicators;
-    if (options.size > 1) {
-      communicators = CreateThreadGroup(
-          options.size,
-          {.max_bytes = MaxCollectiveBytes(config, options.model.limits),
-           .timeout = kTimeout});
+    for (int r = 0; r < options.size; ++r) {
+      ASSIGN_OR_RETURN(ranks_[r].ops, options.create_ops(r));
     }
+    // Threads exchange what is in the host's memory.
+    if (options.size > 1 && !options.connect &&
+        ranks_[0].ops->native_stream() != nullptr) {
+      return absl::FailedPreconditionError(absl::StrCat(
+          "ranks of one process work in host memory, expected one rank on ",
+          ranks_[0].ops->Describe(), ", got ", options.size));
+    }
+    if (options.size > 1) RETURN_IF_ERROR(Connect(config, options));
     for (int r = 0; r < options.size; ++r) {
       Rank& rank = ranks_[r];
-      if (options.size > 1) {
-        rank.communicator = std::move(communicators[r]);
-        if (options.wrap_communicator) {
-          rank.communicator =
-              options.wrap_communicator(r, std::move(rank.communicator));
-        }
-      }
       rank.group = {r, options.size, rank.communicator.get()};
       RETURN_IF_ERROR(LoadRank(config, open_checkpoint, options, rank));
     }
@@ -108,11 +106,48 @@ class ThreadedGroup final : public InProcessGroup {
   }
 
  private:
+  absl::Status Connect(const ModelConfig& config,
+                       const InProcessGroupOptions& options) {
+    const CommunicatorLimits limits = {
+        .max_bytes = MaxCollectiveBytes(config, options.model.limits),
+        .timeout = kTimeout};
+    if (options.connect) {
+      RETURN_IF_ERROR(ConnectDevices(limits, options));
+    } else {
+      std::vector<std::unique_ptr<Communicator>> communicators =
+          CreateThreadGroup(options.size, limits);
+      for (int r = 0; r < options.size; ++r) {
+        ranks_[r].communicator = std::move(communicators[r]);
+      }
+    }
+    for (int r = 0; options.wrap_communicator && r < options.size; ++r) {
+      ranks_[r].communicator =
+          options.wrap_communicator(r, std::move(ranks_[r].communicator));
+    }
+    return absl::OkStatus();
+  }
+
+  // A rank comes back when all others have come.
+  absl::Status ConnectDevices(const CommunicatorLimits& limits,
+                              const InProcessGroupOptions& options) {
+    std::vector<std::thread> threads;
+    for (int r = 0; r < options.size; ++r) {
+      threads.emplace_back([&, r] {
+        Rank& rank = ranks_[r];
+        auto communicator = options.connect(r, limits, *rank.ops);
+        rank.status = communicator.status();
+        if (communicator.ok()) rank.communicator = *std::move(communicator);
+      });
+    }
+    for (std::thread& thread : threads) thread.join();
+    for (const Rank& rank : ranks_) RETURN_IF_ERROR(rank.status);
+    return absl::OkStatus();
+  }
+
   static absl::Status LoadRank(const ModelConfig& config,
                                const CheckpointOpener& open_checkpoint,
                                const InProcessGroupOptions& options,
                                Rank& rank) {
-    ASSIGN_OR_RETURN(rank.ops, options.create_ops());
     ModelOptions model_options = options.model;
     model_options.group = &rank.group;
     if (options.observer) {

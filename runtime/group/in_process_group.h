@@ -23,11 +23,16 @@ struct InProcessGroupOptions {
   // Of every rank, but `on_part` of rank 0 alone; `group` and `observer` are
   // filled in.
   ModelOptions model;
-  // Makes one rank's device.
-  std::function<absl::StatusOr<std::unique_ptr<Ops>>()> create_ops;
+  // Makes one rank's device. Called for one rank after the other.
+  std::function<absl::StatusOr<std::unique_ptr<Ops>>(int rank)> create_ops;
   // As ModelOptions::observer, told by which rank. Called by the ranks' threads
   // at once, by each in order.
   std::function<void(int, std::string_view, const TensorView&)> observer;
+  // Connects a rank of several whose tensors are not in host memory. Called for
+  // all ranks at once, in threads of their own. Not set: over host memory.
+  std::function<absl::StatusOr<std::unique_ptr<Communicator>>(
+      int rank, const CommunicatorLimits& limits, Ops& ops)>
+      connect;
   // May put something around a rank's communicator.
   std::function<std::unique_ptr<Communicator>(int,
                                               std::unique_ptr<Communicator>)>
@@ -36,7 +41,8 @@ struct InProcessGroupOptions {
 
 // A model whose every step runs on all ranks; it returns what rank 0 returned,
 // or the first error of the lowest rank. Its sizes are rank 0's. `size` 1 is
-// the model alone, without a thread. Errors as LoadModel and `create_ops`.
+// the model alone, without a thread. Errors as LoadModel, `create_ops`
+// and `connect`.
 class InProcessGroup : public Model {
  public:
   static absl::StatusOr<std::unique_ptr<InProcessGroup>> Load(

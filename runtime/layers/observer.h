@@ -4,10 +4,12 @@
 
 #include <glog/logging.h>
 
+#include <cstddef>
 #include <functional>
 #include <string>
 #include <string_view>
 #include <utility>
+#include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "kernels/api/ops.h"
@@ -26,13 +28,15 @@ class Observer {
 
   bool enabled() const { return function_ != nullptr; }
 
-  // `tensor`: fp32, whole.
+  // `tensor`: fp32, whole. The function gets a copy in the host's memory.
   void Show(std::string_view name, const TensorView& tensor) const {
     if (!enabled()) return;
     CHECK(tensor.dtype() == DType::kFloat32) << name;
     // A failure of the device stays with the Ops: the end of the step sees it.
+    std::vector<float> values(static_cast<size_t>(tensor.num_elements()));
+    ops_.CopyToHost(tensor.data(), values.data(), tensor.num_bytes());
     ops_.Synchronize().IgnoreError();
-    function_(name, tensor);
+    function_(name, tensor.At(values.data()));
   }
   // As "`prefix`layer_input.`layer`".
   void ShowLayerInput(const std::string& prefix, int layer,

@@ -26,10 +26,13 @@ double MiB(int64_t bytes) {
 
 // Half of what is left beside the weights, which may be twice as large in
 // memory as in the file.
-absl::StatusOr<int64_t> MemoryForKvCache(const std::string& directory) {
+absl::StatusOr<int64_t> MemoryForKvCache(const std::string& directory,
+                                         Ops& ops) {
   ASSIGN_OR_RETURN(const std::unique_ptr<Checkpoint> checkpoint,
                    Checkpoint::Open(directory));
-  return (AvailableMemoryBytes() - 2 * checkpoint->total_bytes()) / 2;
+  const int64_t available =
+      ops.FreeDeviceBytes().value_or(AvailableMemoryBytes());
+  return (available - 2 * checkpoint->total_bytes()) / 2;
 }
 
 KvCacheNeeds NeedsOf(const ModelConfig& config, const ModelHostOptions& options,
@@ -42,11 +45,11 @@ KvCacheNeeds NeedsOf(const ModelConfig& config, const ModelHostOptions& options,
 
 // Of a rank without heads a page takes no memory.
 absl::StatusOr<int> AffordablePages(const ModelHostOptions& options,
-                                    const KvCacheNeeds& needs) {
+                                    const KvCacheNeeds& needs, Ops& ops) {
   std::optional<int64_t> requested_bytes;
   if (options.kv_cache_bytes > 0) requested_bytes = options.kv_cache_bytes;
   ASSIGN_OR_RETURN(const int64_t available_bytes,
-                   MemoryForKvCache(options.model));
+                   MemoryForKvCache(options.model, ops));
   ASSIGN_OR_RETURN(const KvCachePlan plan,
                    PlanKvCache(needs, requested_bytes, available_bytes));
   return plan.num_pages;
@@ -136,11 +139,14 @@ absl::StatusOr<std::unique_ptr<ModelHost>> ModelHost::Prepare(
     const ModelHostOptions& options, const RankGroup& group) {
   ASSIGN_OR_RETURN(const ModelConfig config, ReadModelConfig(options.model));
   std::unique_ptr<ModelHost> host(new ModelHost(options, group, config));
-  ASSIGN_OR_RETURN(host->ops_, CreateBackend(options.backend));
+  BackendOptions backend = options.backend;
+  backend.rank = group.rank;
+  ASSIGN_OR_RETURN(host->ops_, CreateBackend(backend));
   const KvCacheNeeds needs =
       NeedsOf(config, options,
               std::max<size_t>(1, KvBytesPerPage(config, group, *host->ops_)));
-  ASSIGN_OR_RETURN(const int num_pages, AffordablePages(options, needs));
+  ASSIGN_OR_RETURN(const int num_pages,
+                   AffordablePages(options, needs, *host->ops_));
   host->offer_ = {
       .backend = std::string(host->ops_->name()),
       .dtype = std::string(NameOf(host->ops_->dtype())),

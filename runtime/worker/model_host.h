@@ -88,6 +88,8 @@ class ModelHost {
   // writes to belongs to nobody yet.
   absl::Status WarmUp();
 
+  Ops& ops() { return *ops_; }
+
   // After Load.
   Model& model() { return *model_; }
   const ModelReport& report() const { return report_; }

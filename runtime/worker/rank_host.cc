@@ -70,7 +70,8 @@ absl::Status RankHost::JoinGroup(
   // Nobody's collectives wait while others load.
   RETURN_IF_ERROR(rank_->Exchange("loaded").status());
   RETURN_IF_ERROR(rank_->Connect(
-      MaxCollectiveBytes(model_->config(), model_->model().limits())));
+      MaxCollectiveBytes(model_->config(), model_->model().limits()),
+      model_->ops().native_stream()));
   RETURN_IF_ERROR(model_->WarmUp());
   epoch_ = formation.epoch;
   return absl::OkStatus();

@@ -32,7 +32,11 @@ ABSL_FLAG(std::string, port_file, "",
           "empty: nowhere.");
 ABSL_FLAG(std::string, backend, "cpu", "cpu, reference or cuda.");
 ABSL_FLAG(std::string, dtype, "auto",
-          "auto (bf16 where the CPU has it), fp32 or bf16.");
+          "auto (bf16 where the device is fast with it), fp32 or bf16.");
+ABSL_FLAG(
+    int, device, -1,
+    "GPU of backend cuda, in [0, 1023]; -1: ranks are dealt to the host's "
+    "GPUs in turn.");
 ABSL_FLAG(int, threads, 0,
           "Threads of a step, in [0, 1024]; 0: one per usable core.");
 ABSL_FLAG(int, max_batch_size, 64,
@@ -84,8 +88,8 @@ ABSL_FLAG(std::string, on_group_failure, "rejoin",
           "are left form the group again with those that come back) or exit "
           "(code 5, for an orchestrator that starts the whole group anew).");
 ABSL_FLAG(std::string, collectives, "auto",
-          "auto (shm where all ranks are on one host, else gloo), shm, gloo or "
-          "nccl.");
+          "auto (nccl between GPUs, shm where all ranks are on one host, else "
+          "gloo), shm, gloo or nccl.");
 ABSL_FLAG(bool, log_requests, false, "One log line for each request's end.");
 
 namespace blockserve {
@@ -116,6 +120,7 @@ absl::StatusOr<ModelHostOptions> HostOptionsFromFlags() {
   options.backend.backend = absl::GetFlag(FLAGS_backend);
   options.backend.dtype = absl::GetFlag(FLAGS_dtype);
   options.backend.num_threads = absl::GetFlag(FLAGS_threads);
+  options.backend.device = absl::GetFlag(FLAGS_device);
   options.max_batch_size = absl::GetFlag(FLAGS_max_batch_size);
   options.max_context = absl::GetFlag(FLAGS_max_context);
   options.max_prefill_units = absl::GetFlag(FLAGS_max_prefill_units);
@@ -125,6 +130,7 @@ absl::StatusOr<ModelHostOptions> HostOptionsFromFlags() {
       absl::GetFlag(FLAGS_max_waiting_prompt_tokens);
   RETURN_IF_ERROR(
       CheckInRange("threads", options.backend.num_threads, 0, 1024));
+  RETURN_IF_ERROR(CheckInRange("device", options.backend.device, -1, 1023));
   RETURN_IF_ERROR(
       CheckInRange("max_batch_size", options.max_batch_size, 1, 65536));
   RETURN_IF_ERROR(CheckInRange("max_context", options.max_context, 2, 1 << 24));

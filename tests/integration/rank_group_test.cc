@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "kernels/profile/forwarding_ops.h"
 #include "parallel/fake/fake_communicator.h"
 #include "runtime/backend/backend.h"
 #include "runtime/engine/engine.h"
@@ -46,7 +47,7 @@ absl::StatusOr<TestGroup> LoadGroup(const std::string& directory,
                           .max_sequences_per_step = 16,
                           .max_units_per_sequence = 64,
                           .num_pages = 16 * 64 / kPageLength};
-  options.create_ops = [&] {
+  options.create_ops = [&](int) {
     return CreateBackend(
         {.backend = backend, .dtype = "fp32", .num_threads = 1});
   };
@@ -288,6 +289,32 @@ TEST(RankGroupTest, MoreRanksThanTheFfnHasColumnsAreRefused) {
   const auto group = LoadGroup(Golden("a_main_b4_r2_hd32"), "cpu", 1025);
   EXPECT_EQ(group.status().code(), absl::StatusCode::kInvalidArgument);
   EXPECT_THAT(std::string(group.status().message()), HasSubstr("1025"));
+}
+
+// A device whose memory is its own, as far as its users can see.
+class DeviceOps final : public ForwardingOps {
+ public:
+  explicit DeviceOps(std::unique_ptr<Ops> ops)
+      : ForwardingOps(*ops), ops_(std::move(ops)) {}
+  void* native_stream() const override { return ops_.get(); }
+
+ private:
+  std::unique_ptr<Ops> ops_;
+};
+
+// Collectives between threads would read a GPU's memory as their own.
+TEST(RankGroupTest, RanksOnDevicesNeedCommunicatorsOfTheirOwn) {
+  InProcessGroupOptions options;
+  options.size = 2;
+  options.create_ops = [](int) -> absl::StatusOr<std::unique_ptr<Ops>> {
+    auto ops = CreateBackend({.backend = "reference", .dtype = "fp32"});
+    if (!ops.ok()) return ops.status();
+    return std::make_unique<DeviceOps>(*std::move(ops));
+  };
+  const absl::Status status =
+      InProcessGroup::Load(kDemoBlock, options).status();
+  EXPECT_EQ(status.code(), absl::StatusCode::kFailedPrecondition) << status;
+  EXPECT_THAT(status.message(), HasSubstr("one rank"));
 }
 
 }  // namespace
