@@ -93,8 +93,16 @@ else
     //runtime/tokenizer:tokenizer_threads_test
 fi
 if [ -n "$cuda" ]; then
-  run_tests cuda --config=cuda --build_tests_only --test_tag_filters=-gpu \
-    //parallel/backends/... //parallel/nccl/...
+  # What reads machine code needs a disassembler; without it that is skipped.
+  .venv/bin/pip install --quiet -r tests/requirements-cuda.txt || true
+  cuda_tags=-gpu
+  if [ -z "$long" ]; then cuda_tags=-gpu,-slow; fi
+  run_tests cuda --config=cuda --build_tests_only \
+    --test_tag_filters="$cuda_tags" \
+    //kernels/cuda/... //kernels/cuda_host/... //kernels/conformance/... \
+    //parallel/backends/... //parallel/nccl/... //runtime/backend/... \
+    //runtime/worker:worker_cuda_test //runtime/worker:worker_cuda_libraries_test \
+    //tests/cli:cuda_test //tests/cuda_host/... //tools/gpu_check/...
 else
   say "tests: cuda: skipped, no CUDA toolkit in /usr/local/cuda"
   echo "0 0 1" >>"$events/totals"

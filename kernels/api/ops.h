@@ -9,8 +9,10 @@
 #include <string>
 #include <string_view>
 
+#include "absl/functional/function_ref.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "absl/types/span.h"
 #include "kernels/api/attention_args.h"
 #include "kernels/api/buffer.h"
 #include "kernels/api/dtype.h"
@@ -171,6 +173,20 @@ class Ops {
   //   input: T [rows, dim]; head: [vocab_size, dim]
   virtual void SampleTokens(const TensorView& input, const Matrix& head,
                             const SampleArgs& args) = 0;
+  // Takes over the rows of the SampleTokens that follow with `rows_are_set`.
+  virtual void SetSampleRows(absl::Span<const SampleRow> /*rows*/) {}
+
+  // --- repetition ---------------------------------------------------------
+  // Enqueues what `enqueue` enqueues. A device that Replays may record it and
+  // then do the same again without a call whenever `key` comes, until
+  // ForgetReplays: it must depend on nothing but the key and what memory of
+  // the device holds, and neither copy nor wait. Keys are of one user.
+  virtual void Replay(uint64_t /*key*/, absl::FunctionRef<void()> enqueue) {
+    enqueue();
+  }
+  virtual void ForgetReplays() {}
+  // False: Replay is a call. Then there is no use in making steps alike.
+  virtual bool replays() const { return false; }
 };
 
 }  // namespace blockserve

@@ -68,7 +68,10 @@ struct SampleRow {
 
 struct SampleArgs {
   absl::Span<const SampleRow> rows;  // host
-  int offset = 0;                    // in the block: the column that is written
+  // `rows` are those of the last Ops::SetSampleRows, unchanged: so often as a
+  // block has tokens, a device needs to be told of them once.
+  bool rows_are_set = false;
+  int offset = 0;  // in the block: the column that is written
   // int32 [rows, tokens_per_step], host-visible. Columns < offset are this
   // block's tokens so far (they count for the penalties); column `offset` is
   // written unless forced.

@@ -15,6 +15,7 @@
 #include "kernels/cuda/cuda_memory.h"
 #include "kernels/cuda/cuda_status.h"
 #include "kernels/cuda/elementwise.h"
+#include "kernels/cuda/graph_cache.h"
 #include "kernels/cuda/linear.h"
 #include "kernels/cuda/local_attention.h"
 #include "kernels/cuda/matmul.h"
@@ -35,16 +36,21 @@ using cuda::ToStatus;
 // memory of the buffer.
 constexpr size_t kSlackBytes = 16;
 
+// Batch sizes times what else sets steps apart.
+constexpr size_t kMaxGraphs = 128;
+
 class StreamOps final : public CudaOps {
  public:
   StreamOps(const CudaOptions& options, std::string device_name,
             cudaStream_t stream)
       : options_(options),
         device_name_(std::move(device_name)),
-        stream_(stream) {}
+        stream_(stream),
+        graphs_(stream, kMaxGraphs) {}
   ~StreamOps() override {
     UseDevice();
     (void)cudaStreamSynchronize(stream_);
+    graphs_.Clear();
     sampler_.reset();
     linear_.reset();
     paged_attention_.reset();
@@ -125,6 +131,16 @@ class StreamOps final : public CudaOps {
     CheckSampleTokens(input, head, args, dtype());
     Run([&] { return sampler_->Run(input, head, args, stream_); });
   }
+  void SetSampleRows(absl::Span<const SampleRow> rows) override {
+    Run([&] { return sampler_->SetRows(rows); });
+  }
+
+  void Replay(uint64_t key, absl::FunctionRef<void()> enqueue) override;
+  void ForgetReplays() override {
+    UseDevice();
+    graphs_.Clear();
+  }
+  bool replays() const override { return options_.graphs; }
 
  private:
   void UseDevice() {
@@ -149,6 +165,8 @@ class StreamOps final : public CudaOps {
   const std::string device_name_;
   const cudaStream_t stream_;
   absl::Status status_;  // the first failure
+  cuda::GraphCache graphs_;
+  int64_t num_moves_ = 0;  // of the sampler's scratch, as the graphs know it
   std::unique_ptr<cuda::StagedCopies> copies_;
   std::unique_ptr<cuda::Matmul> matmul_;
   std::unique_ptr<cuda::PagedAttentionRunner> paged_attention_;
@@ -201,6 +219,15 @@ absl::StatusOr<std::unique_ptr<Matrix>> StreamOps::PackMatrix(
   RETURN_IF_ERROR(status_);
   return std::make_unique<cuda::CudaMatrix>(std::move(elements), out_dim,
                                             in_dim);
+}
+
+void StreamOps::Replay(uint64_t key, absl::FunctionRef<void()> enqueue) {
+  if (!options_.graphs) return enqueue();
+  if (num_moves_ != sampler_->num_moves()) {
+    num_moves_ = sampler_->num_moves();
+    ForgetReplays();
+  }
+  Run([&] { return graphs_.Run(key, enqueue); });
 }
 
 // --- dense -------------------------------------------------------------------

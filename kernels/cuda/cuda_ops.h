@@ -25,12 +25,15 @@ struct CudaOptions {
   // Page-locked memory that copies go through: a step's arrays and the states
   // of its rows, several times over.
   size_t staging_bytes = 16 << 20;
+  // Replay records CUDA graphs; false: it is a call.
+  bool graphs = true;
 };
 
 // All work goes to one stream, in order. Calls return before it is done;
 // CopyToDevice has taken what it was given when it returns, and what CopyToHost
-// was asked for is there after Synchronize. A thread that calls has the device
-// as its current one afterwards.
+// was asked for is there after Synchronize. Graphs hold what a communicator has
+// enqueued: ForgetReplays before it is closed. A thread that calls has the
+// device as its current one afterwards.
 class CudaOps : public Ops {
  public:
   // FAILED_PRECONDITION where there is no such device; RESOURCE_EXHAUSTED

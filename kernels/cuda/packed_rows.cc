@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <cstring>
+#include <utility>
 
 namespace blockserve::cuda {
 namespace {
@@ -14,24 +15,20 @@ struct Lengths {
   size_t banned = 0;
 };
 
-bool IsBanActive(const SampleRow& row, int offset) {
-  return offset < row.ban_until_offset;
-}
-
-Lengths LengthsOf(absl::Span<const SampleRow> rows, int offset) {
+Lengths LengthsOf(absl::Span<const SampleRow> rows) {
   Lengths lengths;
   for (const SampleRow& row : rows) {
     lengths.history += row.history.size();
     lengths.bias += row.bias_ids.size();
-    if (IsBanActive(row, offset)) lengths.banned += row.banned_ids.size();
+    lengths.banned += row.banned_ids.size();
   }
   return lengths;
 }
 
-DeviceSampleRow ToDevice(const SampleRow& row, int offset) {
+DeviceSampleRow ToDevice(const SampleRow& row) {
   DeviceSampleRow device;
   device.seed = row.seed;
-  device.position = row.position + static_cast<uint64_t>(offset);
+  device.position = row.position;
   device.temperature = row.temperature;
   device.top_k = row.top_k;
   device.top_p = row.top_p;
@@ -40,7 +37,8 @@ DeviceSampleRow ToDevice(const SampleRow& row, int offset) {
   device.frequency_penalty = row.frequency_penalty;
   device.presence_penalty = row.presence_penalty;
   device.num_logprobs = row.num_logprobs;
-  device.is_forced = offset < row.num_forced ? 1 : 0;
+  device.num_forced = row.num_forced;
+  device.ban_until_offset = row.ban_until_offset;
   return device;
 }
 
@@ -68,23 +66,29 @@ class Appender {
 
 }  // namespace
 
-void PackedRows::Pack(absl::Span<const SampleRow> rows, int offset) {
-  const Lengths lengths = LengthsOf(rows, offset);
+void PackedRows::Pack(absl::Span<const SampleRow> rows) {
+  const Lengths lengths = LengthsOf(rows);
   // Rows need 8 bytes of alignment, all others 4.
-  history_ = rows.size() * sizeof(DeviceSampleRow);
-  bias_ids_ = history_ + lengths.history * sizeof(DeviceTokenCount);
-  bias_values_ = bias_ids_ + lengths.bias * sizeof(int32_t);
-  banned_ids_ = bias_values_ + lengths.bias * sizeof(float);
-  bytes_.resize(banned_ids_ + lengths.banned * sizeof(int32_t));
+  SampleRowsHeader header;
+  size_t end = sizeof(header) + rows.size() * sizeof(DeviceSampleRow);
+  const auto place = [&](size_t num_bytes) {
+    return static_cast<uint32_t>(std::exchange(end, end + num_bytes));
+  };
+  header.history = place(lengths.history * sizeof(DeviceTokenCount));
+  header.bias_ids = place(lengths.bias * sizeof(int32_t));
+  header.bias_values = place(lengths.bias * sizeof(float));
+  header.banned_ids = place(lengths.banned * sizeof(int32_t));
+  bytes_.resize(end);
+  std::memcpy(bytes_.data(), &header, sizeof(header));
 
-  Appender<DeviceTokenCount> history(bytes_.data() + history_);
-  Appender<int32_t> bias_ids(bytes_.data() + bias_ids_);
-  Appender<float> bias_values(bytes_.data() + bias_values_);
-  Appender<int32_t> banned_ids(bytes_.data() + banned_ids_);
+  Appender<DeviceTokenCount> history(bytes_.data() + header.history);
+  Appender<int32_t> bias_ids(bytes_.data() + header.bias_ids);
+  Appender<float> bias_values(bytes_.data() + header.bias_values);
+  Appender<int32_t> banned_ids(bytes_.data() + header.banned_ids);
   std::vector<DeviceTokenCount> counts;
   for (size_t i = 0; i < rows.size(); ++i) {
     const SampleRow& row = rows[i];
-    DeviceSampleRow device = ToDevice(row, offset);
+    DeviceSampleRow device = ToDevice(row);
     counts.clear();
     for (const TokenCount& count : row.history) {
       counts.push_back({count.id, count.output_count, count.in_prompt ? 1 : 0});
@@ -92,21 +96,10 @@ void PackedRows::Pack(absl::Span<const SampleRow> rows, int offset) {
     history.Append(counts, &device.history_begin, &device.history_end);
     bias_ids.Append(row.bias_ids, &device.bias_begin, &device.bias_end);
     bias_values.Append(row.bias_values, &device.bias_begin, &device.bias_end);
-    if (IsBanActive(row, offset)) {
-      banned_ids.Append(row.banned_ids, &device.banned_begin,
-                        &device.banned_end);
-    }
-    std::memcpy(bytes_.data() + i * sizeof(device), &device, sizeof(device));
+    banned_ids.Append(row.banned_ids, &device.banned_begin, &device.banned_end);
+    std::memcpy(bytes_.data() + sizeof(header) + i * sizeof(device), &device,
+                sizeof(device));
   }
-}
-
-void PackedRows::PointTo(const void* device, SampleProblem& problem) const {
-  const auto* const begin = static_cast<const std::byte*>(device);
-  problem.rows = reinterpret_cast<const DeviceSampleRow*>(begin);
-  problem.history = reinterpret_cast<const DeviceTokenCount*>(begin + history_);
-  problem.bias_ids = reinterpret_cast<const int32_t*>(begin + bias_ids_);
-  problem.bias_values = reinterpret_cast<const float*>(begin + bias_values_);
-  problem.banned_ids = reinterpret_cast<const int32_t*>(begin + banned_ids_);
 }
 
 }  // namespace blockserve::cuda

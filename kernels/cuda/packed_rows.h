@@ -11,21 +11,16 @@
 
 namespace blockserve::cuda {
 
+// For all columns of a block: which one is drawn, the device is told by the
+// launch.
 class PackedRows {
  public:
-  // For column `offset` of their block.
-  void Pack(absl::Span<const SampleRow> rows, int offset);
+  void Pack(absl::Span<const SampleRow> rows);
 
+  // A SampleRowsHeader, the rows, their lists.
   absl::Span<const std::byte> bytes() const { return bytes_; }
-  // Lets `problem` point to the rows where they lie on the device.
-  void PointTo(const void* device, SampleProblem& problem) const;
 
  private:
-  // Where each array begins in bytes_.
-  size_t history_ = 0;
-  size_t bias_ids_ = 0;
-  size_t bias_values_ = 0;
-  size_t banned_ids_ = 0;
   std::vector<std::byte> bytes_;
 };
 

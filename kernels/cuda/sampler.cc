@@ -1,6 +1,9 @@
 #include "kernels/cuda/sampler.h"
 
+#include <glog/logging.h>
+
 #include <algorithm>
+#include <bit>
 
 #include "kernels/cuda/cuda_matrix.h"
 #include "kernels/cuda/cuda_memory.h"
@@ -15,17 +18,18 @@ namespace {
 // 103 MB, and the head's product is bound by its sums from far fewer rows on.
 constexpr int64_t kMaxRowsAtOnce = 256;
 
-// For the states of rows without long lists; more is made when it is needed.
+// For the states of rows with short lists; more is made when it is needed.
 constexpr size_t kBytesPerRow = 512;
 
-absl::Status Grow(size_t num_bytes, Buffer& buffer) {
+}  // namespace
+
+absl::Status CudaSampler::Grow(size_t num_bytes, Buffer& buffer) {
   if (num_bytes <= buffer.num_bytes()) return absl::OkStatus();
+  ++num_moves_;
   // What is enqueued may still use the old one: freeing waits for it.
   ASSIGN_OR_RETURN(buffer, AllocateOnDevice(num_bytes));
   return absl::OkStatus();
 }
-
-}  // namespace
 
 absl::Status CudaSampler::Reserve(int64_t num_rows, int64_t vocab_size) {
   const auto rows = static_cast<size_t>(std::min(num_rows, kMaxRowsAtOnce));
@@ -33,7 +37,7 @@ absl::Status CudaSampler::Reserve(int64_t num_rows, int64_t vocab_size) {
       rows * static_cast<size_t>(vocab_size) * sizeof(float);
   RETURN_IF_ERROR(Grow(num_bytes, logits_));
   RETURN_IF_ERROR(Grow(num_bytes, changed_));
-  return Grow(rows * kBytesPerRow, rows_);
+  return Grow(static_cast<size_t>(num_rows) * kBytesPerRow, rows_);
 }
 
 absl::Status CudaSampler::Run(const TensorView& input, const Matrix& head,
@@ -41,6 +45,8 @@ absl::Status CudaSampler::Run(const TensorView& input, const Matrix& head,
   const int64_t num_rows = input.dim(0);
   if (num_rows == 0) return absl::OkStatus();
   RETURN_IF_ERROR(Reserve(num_rows, head.out_dim()));
+  if (!args.rows_are_set) RETURN_IF_ERROR(SetRows(args.rows));
+  CHECK_EQ(num_set_, args.rows.size());
   for (int64_t begin = 0; begin < num_rows; begin += kMaxRowsAtOnce) {
     RETURN_IF_ERROR(RunSlice(input, head, args, begin,
                              std::min(begin + kMaxRowsAtOnce, num_rows),
@@ -49,14 +55,13 @@ absl::Status CudaSampler::Run(const TensorView& input, const Matrix& head,
   return absl::OkStatus();
 }
 
-absl::Status CudaSampler::UploadRows(absl::Span<const SampleRow> rows,
-                                     int offset, SampleProblem& problem) {
-  packed_.Pack(rows, offset);
-  RETURN_IF_ERROR(Grow(packed_.bytes().size(), rows_));
-  RETURN_IF_ERROR(copies_.ToDevice(packed_.bytes().data(), rows_.data(),
-                                   packed_.bytes().size()));
-  packed_.PointTo(rows_.data(), problem);
-  return absl::OkStatus();
+absl::Status CudaSampler::SetRows(absl::Span<const SampleRow> rows) {
+  packed_.Pack(rows);
+  num_set_ = rows.size();
+  // By powers of two: histories get longer step by step.
+  RETURN_IF_ERROR(Grow(std::bit_ceil(packed_.bytes().size()), rows_));
+  return copies_.ToDevice(packed_.bytes().data(), rows_.data(),
+                          packed_.bytes().size());
 }
 
 absl::Status CudaSampler::RunSlice(const TensorView& input, const Matrix& head,
@@ -81,10 +86,8 @@ absl::Status CudaSampler::RunSlice(const TensorView& input, const Matrix& head,
   }
 
   SampleProblem problem;
-  RETURN_IF_ERROR(
-      UploadRows(args.rows.subspan(static_cast<size_t>(begin),
-                                   static_cast<size_t>(end - begin)),
-                 args.offset, problem));
+  problem.rows = static_cast<const SampleRowsHeader*>(rows_.data());
+  problem.first_row = static_cast<int32_t>(begin);
   problem.logits = static_cast<const float*>(logits_.data());
   problem.changed = static_cast<float*>(changed_.data());
   problem.num_rows = static_cast<int32_t>(end - begin);

@@ -23,7 +23,12 @@ class RowSampler {
  public:
   __device__ RowSampler(const SampleProblem& problem, int row)
       : problem_(problem),
-        row_(problem.rows[row]),
+        row_(reinterpret_cast<const DeviceSampleRow*>(
+            problem.rows + 1)[problem.first_row + row]),
+        history_(List<DeviceTokenCount>(problem.rows->history)),
+        bias_ids_(List<int32_t>(problem.rows->bias_ids)),
+        bias_values_(List<float>(problem.rows->bias_values)),
+        banned_ids_(List<int32_t>(problem.rows->banned_ids)),
         vocab_size_(problem.vocab_size),
         logits_(problem.logits + static_cast<int64_t>(row) * vocab_size_),
         changed_(problem.changed + static_cast<int64_t>(row) * vocab_size_),
@@ -32,7 +37,7 @@ class RowSampler {
         block_(problem.tokens + cell_ - problem.offset) {}
 
   __device__ void Run() {
-    const bool draws = row_.is_forced == 0;
+    const bool draws = problem_.offset >= row_.num_forced;
     const Best largest = Scan(logits_);
     int32_t token = draws ? kNone : block_[problem_.offset];
     const bool is_bad = is_broken_ || !largest.exists();
@@ -47,6 +52,13 @@ class RowSampler {
 
  private:
   static constexpr int32_t kNone = -1;
+
+  // What lies `offset` bytes behind the beginning of the rows.
+  template <typename T>
+  __device__ const T* List(uint32_t offset) const {
+    return reinterpret_cast<const T*>(
+        reinterpret_cast<const unsigned char*>(problem_.rows) + offset);
+  }
 
   __device__ int32_t FirstId() const {
     return static_cast<int32_t>(threadIdx.x);
@@ -73,11 +85,14 @@ class RowSampler {
     return row_.repetition_penalty != 1.0f || row_.frequency_penalty != 0.0f ||
            row_.presence_penalty != 0.0f;
   }
+  __device__ bool HasBans() const {
+    return row_.banned_begin < row_.banned_end &&
+           problem_.offset < row_.ban_until_offset;
+  }
   __device__ bool HasChanges() const {
     const bool has_counts =
         row_.history_begin < row_.history_end || problem_.offset > 0;
-    return row_.bias_begin < row_.bias_end ||
-           row_.banned_begin < row_.banned_end ||
+    return row_.bias_begin < row_.bias_end || HasBans() ||
            (HasPenalties() && has_counts);
   }
 
@@ -93,9 +108,11 @@ class RowSampler {
       PenalizeNewTokens();
     }
     __syncthreads();
-    for (int i = row_.banned_begin + FirstId(); i < row_.banned_end;
-         i += IdStep()) {
-      changed_[problem_.banned_ids[i]] = -INFINITY;
+    if (HasBans()) {
+      for (int i = row_.banned_begin + FirstId(); i < row_.banned_end;
+           i += IdStep()) {
+        changed_[banned_ids_[i]] = -INFINITY;
+      }
     }
     __syncthreads();
     const Best largest = Scan(changed_);
@@ -104,14 +121,14 @@ class RowSampler {
 
   // The first entry of an id adds those of all, in order.
   __device__ void AddBias() const {
-    const int32_t* const ids = problem_.bias_ids;
+    const int32_t* const ids = bias_ids_;
     for (int i = row_.bias_begin + FirstId(); i < row_.bias_end;
          i += IdStep()) {
       bool is_first = true;
       for (int k = row_.bias_begin; k < i; ++k) is_first &= ids[k] != ids[i];
       if (!is_first) continue;
       for (int k = i; k < row_.bias_end; ++k) {
-        if (ids[k] == ids[i]) changed_[ids[i]] += problem_.bias_values[k];
+        if (ids[k] == ids[i]) changed_[ids[i]] += bias_values_[k];
       }
     }
   }
@@ -139,7 +156,7 @@ class RowSampler {
   __device__ void PenalizeHistory() const {
     for (int i = row_.history_begin + FirstId(); i < row_.history_end;
          i += IdStep()) {
-      const DeviceTokenCount& count = problem_.history[i];
+      const DeviceTokenCount& count = history_[i];
       const int output_count = count.output_count + CountInBlock(count.id);
       if (count.in_prompt != 0 || output_count > 0) {
         Penalize(count.id, output_count);
@@ -154,7 +171,7 @@ class RowSampler {
       bool is_new = id >= 0;
       for (int k = 0; k < i; ++k) is_new &= block_[k] != id;
       for (int k = row_.history_begin; k < row_.history_end; ++k) {
-        is_new &= problem_.history[k].id != id;
+        is_new &= history_[k].id != id;
       }
       if (is_new) Penalize(id, CountInBlock(id));
     }
@@ -168,8 +185,9 @@ class RowSampler {
     Best best;
     const int32_t num_groups = (vocab_size_ + 3) / 4;
     for (int32_t group = FirstId(); group < num_groups; group += IdStep()) {
-      const RandomWords random =
-          SamplingWords(row_.seed, row_.position, static_cast<uint32_t>(group));
+      const RandomWords random = SamplingWords(
+          row_.seed, row_.position + static_cast<uint64_t>(problem_.offset),
+          static_cast<uint32_t>(group));
       for (int i = 0; i < 4; ++i) {
         const int32_t id = group * 4 + i;
         if (id >= vocab_size_ || !kept.Has(logits[id], id)) continue;
@@ -257,6 +275,10 @@ class RowSampler {
 
   const SampleProblem& problem_;
   const DeviceSampleRow& row_;
+  const DeviceTokenCount* const history_;
+  const int32_t* const bias_ids_;
+  const float* const bias_values_;
+  const int32_t* const banned_ids_;
   const int32_t vocab_size_;
   const float* const logits_;  // as projected
   float* const changed_;

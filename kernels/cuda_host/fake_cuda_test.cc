@@ -76,6 +76,15 @@ TEST_F(FakeCudaTest, WorkRunsWhenItIsAwaited) {
   EXPECT_EQ(CountsOfFakeCuda().num_waits, 1);
 }
 
+TEST_F(FakeCudaTest, FreeingWaitsForTheDeviceOfTheMemory) {
+  float* const array = NewArray();
+  ASSERT_EQ(Fill(array, 1.0f, stream_), cudaSuccess);
+  ASSERT_EQ(cudaSetDevice(1), cudaSuccess);
+  ASSERT_EQ(cudaFree(array), cudaSuccess);
+  ASSERT_EQ(cudaSetDevice(0), cudaSuccess);
+  EXPECT_EQ(CountsOfFakeCuda().kernels.at("fill"), 1);
+}
+
 TEST_F(FakeCudaTest, CopiesTakeWhatIsThereWhenTheyRun) {
   for (int i = 0; i < kCount; ++i) host_[i] = 1.0f;
   ASSERT_EQ(

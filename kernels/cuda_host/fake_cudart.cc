@@ -125,10 +125,18 @@ cudaError_t cudaMalloc(void** data, size_t num_bytes) {
   return cudaSuccess;
 }
 
-// As CUDA: waits for the device.
+// As CUDA: waits for the device that the memory is of, current or not.
 cudaError_t cudaFree(void* data) {
   if (data == nullptr) return cudaSuccess;
-  Runtime().Wait(CurrentDevice(), [] { return IsIdle(CurrentDevice()); });
+  int device = 0;
+  {
+    const std::lock_guard<std::mutex> lock(Runtime().mutex);
+    if (!Runtime().NoCaptureOnCurrentDevice()) {
+      return Runtime().Remember(cudaErrorStreamCaptureUnsupported);
+    }
+    device = Runtime().memory.DeviceOf(data, CurrentDevice());
+  }
+  Runtime().Wait(device, [device] { return IsIdle(device); });
   const std::lock_guard<std::mutex> lock(Runtime().mutex);
   if (!Runtime().memory.Free(data, /*is_host=*/false)) {
     return Runtime().Remember(cudaErrorInvalidValue);

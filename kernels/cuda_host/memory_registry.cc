@@ -74,6 +74,11 @@ bool MemoryRegistry::IsPinned(const void* data, size_t num_bytes) const {
   return allocation != nullptr && allocation->device == kHostMemory;
 }
 
+int MemoryRegistry::DeviceOf(const void* data, int otherwise) const {
+  const Allocation* const allocation = Find(data, 0);
+  return allocation == nullptr ? otherwise : allocation->device;
+}
+
 size_t MemoryRegistry::BytesOn(int device) const {
   const auto found = bytes_.find(device);
   return found == bytes_.end() ? 0 : found->second;

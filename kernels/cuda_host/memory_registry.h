@@ -28,6 +28,10 @@ class MemoryRegistry {
   // Whether all of it is page-locked host memory.
   bool IsPinned(const void* data, size_t num_bytes) const;
 
+  // The device, or kHostMemory, that `data` was given out for; `otherwise` if
+  // it was not.
+  int DeviceOf(const void* data, int otherwise) const;
+
   size_t BytesOn(int device) const;
   size_t DeviceBytes() const;  // of all devices
 

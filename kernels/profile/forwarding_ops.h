@@ -87,6 +87,11 @@ class ForwardingOps : public Ops {
                     const SampleArgs& args) override {
     ops_.SampleTokens(input, head, args);
   }
+  void SetSampleRows(absl::Span<const SampleRow> rows) override {
+    ops_.SetSampleRows(rows);
+  }
+  // Replay is a call: what looks at calls wants to see them.
+  void ForgetReplays() override { ops_.ForgetReplays(); }
 
  protected:
   Ops& ops() const { return ops_; }

@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <string_view>
 
+#include "absl/functional/function_ref.h"
 #include "absl/status/status.h"
 #include "absl/time/time.h"
 #include "absl/types/span.h"
@@ -29,7 +30,9 @@ std::string_view NameOf(CollectiveOp op);
 struct CollectiveCount {
   int64_t num_calls = 0;
   int64_t num_bytes = 0;  // of the tensors named, not of the traffic
-  absl::Duration time;    // from the call until done; waiting for peers counts
+  // From the call until done; waiting for peers counts. Without calls that were
+  // replayed: when they begin within the work around them is not known.
+  absl::Duration time;
 };
 struct CommunicatorStats {
   std::array<CollectiveCount, kNumCollectiveOps> ops;
@@ -79,6 +82,17 @@ class Communicator {
   virtual void Broadcast(const TensorView& data, int root) = 0;
   // Done when every rank has called it.
   virtual void Barrier() = 0;
+
+  // Calls `launch`, which enqueues work with calls of this communicator in it,
+  // or, for the same key, what was recorded of such work (Ops::Replay): then it
+  // makes no calls, but they run all the same. The work counts as one call
+  // where a peer can be late. Replays of one communicator must not be those of
+  // another, which id() tells apart: forget them before it is destroyed.
+  virtual void RunReplay(uint64_t /*key*/, absl::FunctionRef<void()> launch) {
+    launch();
+  }
+  // Another one for each whose calls can be recorded.
+  virtual uint64_t id() const { return 0; }
 
   // Waits until everything enqueued is done. The first error, if any:
   // UNAVAILABLE (a peer is gone), DEADLINE_EXCEEDED (a peer is late), ABORTED

@@ -25,8 +25,16 @@ void CallRing::Add(CollectiveOp op, size_t num_bytes) {
   Count(op, num_bytes);
 }
 
-void CallRing::AddFinished(CollectiveOp op, size_t num_bytes) {
-  Count(op, num_bytes);
+void CallRing::AddReplay(const CommunicatorStats& calls) {
+  Call replay;
+  replay.num_replayed = 0;
+  for (size_t op = 0; op < calls.ops.size(); ++op) {
+    replay.num_replayed += calls.ops[op].num_calls;
+    stats_.ops[op].num_calls += calls.ops[op].num_calls;
+    stats_.ops[op].num_bytes += calls.ops[op].num_bytes;
+  }
+  calls_[static_cast<size_t>(next())] = replay;
+  ++num_unfinished_;
 }
 
 void CallRing::Count(CollectiveOp op, size_t num_bytes) {
@@ -42,7 +50,8 @@ void CallRing::MarkReached(absl::Time now) {
 
 void CallRing::Finish(absl::Duration time) {
   CHECK(!empty());
-  stats_.of(calls_[static_cast<size_t>(oldest_)].op).time += time;
+  const Call& call = calls_[static_cast<size_t>(oldest_)];
+  if (call.num_replayed < 0) stats_.of(call.op).time += time;
   oldest_ = (oldest_ + 1) % capacity();
   --num_unfinished_;
 }
@@ -51,6 +60,12 @@ absl::Status CallRing::CheckDeadline(absl::Time now) const {
   if (empty()) return absl::OkStatus();
   const Call& call = calls_[static_cast<size_t>(oldest_)];
   if (now - call.reached <= timeout_) return absl::OkStatus();
+  if (call.num_replayed >= 0) {
+    return absl::DeadlineExceededError(
+        absl::StrCat("a step with ", call.num_replayed,
+                     " collectives: not all peers came within ",
+                     absl::FormatDuration(timeout_)));
+  }
   return absl::DeadlineExceededError(absl::StrCat(
       std::string(NameOf(call.op)), " of ", call.num_bytes,
       " bytes: not all peers came within ", absl::FormatDuration(timeout_)));

@@ -28,7 +28,9 @@ class CallRing {
   int next() const;
   void Add(CollectiveOp op, size_t num_bytes);
   // Counts a call that needs nothing of the device.
-  void AddFinished(CollectiveOp op, size_t num_bytes);
+  void AddFinished(CollectiveOp op, size_t num_bytes) { Count(op, num_bytes); }
+  // Adds several calls as one: `calls` are what is counted.
+  void AddReplay(const CommunicatorStats& calls);
 
   // The slot of the oldest unfinished call; must not be empty.
   int oldest() const { return oldest_; }
@@ -48,6 +50,7 @@ class CallRing {
   struct Call {
     CollectiveOp op = CollectiveOp::kBarrier;
     size_t num_bytes = 0;
+    int64_t num_replayed = -1;  // calls; -1: no replay
     absl::Time reached = absl::InfiniteFuture();
   };
 

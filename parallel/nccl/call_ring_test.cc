@@ -59,6 +59,26 @@ TEST(CallRingTest, TheDeadlineRunsFromWhenTheDeviceReachedTheCall) {
       << late;
 }
 
+TEST(CallRingTest, AReplayIsOneCallThatCountsAsSeveral) {
+  CommunicatorStats calls;
+  calls.of(CollectiveOp::kAllReduce) = {.num_calls = 3, .num_bytes = 24, .time = {}};
+  calls.of(CollectiveOp::kAllGather) = {.num_calls = 1, .num_bytes = 5, .time = {}};
+  CallRing ring(1, absl::Seconds(1));
+  ring.AddReplay(calls);
+  EXPECT_TRUE(ring.full());
+  ring.MarkReached(kStart);
+  const absl::Status late = ring.CheckDeadline(kStart + absl::Seconds(2));
+  EXPECT_TRUE(absl::IsDeadlineExceeded(late)) << late;
+  EXPECT_NE(late.message().find("4 collectives"), absl::string_view::npos)
+      << late;
+  ring.Finish(absl::Milliseconds(3));
+  EXPECT_EQ(ring.stats().of(CollectiveOp::kAllReduce).num_calls, 3);
+  EXPECT_EQ(ring.stats().of(CollectiveOp::kAllReduce).num_bytes, 24);
+  EXPECT_EQ(ring.stats().of(CollectiveOp::kAllGather).num_bytes, 5);
+  EXPECT_EQ(ring.stats().of(CollectiveOp::kAllReduce).time,
+            absl::ZeroDuration());
+}
+
 TEST(CallRingTest, ASlotForgetsWhenItsLastCallWasReached) {
   CallRing ring(1, absl::Seconds(1));
   ring.Add(CollectiveOp::kAllReduce, 8);

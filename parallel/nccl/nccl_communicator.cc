@@ -6,6 +6,7 @@
 #include <array>
 #include <chrono>
 #include <condition_variable>
+#include <map>
 #include <mutex>
 #include <optional>
 #include <string>
@@ -15,7 +16,9 @@
 
 #include "absl/base/thread_annotations.h"
 #include "absl/functional/function_ref.h"
+#include "absl/hash/hash.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/string_view.h"
 #include "parallel/nccl/call_events.h"
 #include "parallel/nccl/call_ring.h"
 #include "parallel/nccl/device_float.h"
@@ -37,6 +40,11 @@ constexpr std::chrono::milliseconds kWatch(5);
 // How often a thread that waits for the device looks.
 constexpr std::chrono::microseconds kPoll(20);
 
+// NCCL draws ids at random.
+uint64_t HashOf(const ncclUniqueId& id) {
+  return absl::HashOf(absl::string_view(id.internal, sizeof(id.internal)));
+}
+
 // What a communicator works with on this rank's device.
 struct DeviceParts {
   int device = 0;
@@ -55,11 +63,12 @@ absl::StatusOr<DeviceParts> MakeDeviceParts(cudaStream_t stream) {
 
 class NcclCommunicator final : public Communicator {
  public:
-  NcclCommunicator(int rank, int size, const CommunicatorLimits& limits,
-                   cudaStream_t stream, DeviceParts parts,
-                   std::unique_ptr<NcclHandle> handle)
+  NcclCommunicator(int rank, int size, uint64_t id,
+                   const CommunicatorLimits& limits, cudaStream_t stream,
+                   DeviceParts parts, std::unique_ptr<NcclHandle> handle)
       : rank_(rank),
         size_(size),
+        id_(id),
         limits_(limits),
         stream_(stream),
         parts_(std::move(parts)),
@@ -142,6 +151,30 @@ class NcclCommunicator final : public Communicator {
       return ncclAllReduce(one, one, 1, ncclFloat32, ncclSum, comm, stream_);
     });
   }
+
+  void RunReplay(uint64_t key, absl::FunctionRef<void()> launch) override {
+    CHECK(replay_ == nullptr) << "a replay within another";
+    if (error_.is_set()) return;
+    const std::optional<int> slot = AwaitFreeSlot();
+    if (!slot.has_value()) return;
+    absl::Status status = parts_.events->RecordBegin(*slot);
+    if (status.ok()) {
+      CommunicatorStats calls;
+      replay_ = &calls;
+      launch();
+      replay_ = nullptr;
+      // Without calls it was a replay of those that came first.
+      const auto known = replayed_.emplace(key, calls).first;
+      status = parts_.events->RecordEnd(*slot);
+      if (status.ok()) {
+        const std::lock_guard<std::mutex> lock(mutex_);
+        ring_.AddReplay(known->second);
+        return;
+      }
+    }
+    Poison(status);
+  }
+  uint64_t id() const override { return id_; }
 
   // Polls events: waiting for a stream in CUDA would not come back from one
   // that waits for a peer.
@@ -230,23 +263,34 @@ class NcclCommunicator final : public Communicator {
            absl::FunctionRef<ncclResult_t(ncclComm_t)> enqueue) {
     CHECK_LE(num_bytes, limits_.max_bytes) << NameOf(op);
     if (error_.is_set()) return;
-    // All ranks see the same shapes, so none waits for one that returns here.
-    if (num_bytes == 0 && op != CollectiveOp::kBarrier) {
+    // All ranks see the same shapes, so none waits for one that has no part.
+    const bool is_empty = num_bytes == 0 && op != CollectiveOp::kBarrier;
+    if (replay_ != nullptr) {
+      // The events are around all of them.
+      replay_->of(op).num_calls += 1;
+      replay_->of(op).num_bytes += static_cast<int64_t>(num_bytes);
+      if (!is_empty) (void)PoisonIfFailed(op, handle_->Enqueue(enqueue));
+      return;
+    }
+    if (is_empty) {
       const std::lock_guard<std::mutex> lock(mutex_);
       ring_.AddFinished(op, 0);
       return;
     }
     const std::optional<int> slot = AwaitFreeSlot();
     if (!slot.has_value()) return;  // poisoned meanwhile
-    if (const absl::Status status = RunInSlot(*slot, enqueue); !status.ok()) {
-      // After an abort this is not the first error, and changes nothing.
-      Poison(absl::Status(status.code(), absl::StrCat(std::string(NameOf(op)),
-                                                      ": ", status.message())));
-      return;
-    }
+    if (PoisonIfFailed(op, RunInSlot(*slot, enqueue))) return;
     // Only now: an event that was not recorded yet looks like one that is done.
     const std::lock_guard<std::mutex> lock(mutex_);
     ring_.Add(op, num_bytes);
+  }
+
+  // After an abort this is not the first error, and changes nothing.
+  bool PoisonIfFailed(CollectiveOp op, const absl::Status& status) {
+    if (status.ok()) return false;
+    Poison(absl::Status(status.code(), absl::StrCat(std::string(NameOf(op)),
+                                                    ": ", status.message())));
+    return true;
   }
 
   absl::Status RunInSlot(int slot,
@@ -357,11 +401,15 @@ class NcclCommunicator final : public Communicator {
 
   const int rank_;
   const int size_;
+  const uint64_t id_;
   const CommunicatorLimits limits_;
   const cudaStream_t stream_;
   const DeviceParts parts_;
   const std::unique_ptr<NcclHandle> handle_;
   FirstError error_;
+  // Of the caller's thread.
+  CommunicatorStats* replay_ = nullptr;  // what a RunReplay has called so far
+  std::map<uint64_t, CommunicatorStats> replayed_;  // by key
 
   mutable std::mutex mutex_;
   std::condition_variable changed_;
@@ -382,8 +430,9 @@ absl::StatusOr<std::unique_ptr<Communicator>> CreateNcclCommunicator(
                    ExchangeUniqueId(rank, parts.status(), exchange));
   ASSIGN_OR_RETURN(std::unique_ptr<NcclHandle> handle,
                    NcclHandle::Connect(rank, size, id, limits.timeout));
-  return std::make_unique<NcclCommunicator>(
-      rank, size, limits, stream, *std::move(parts), std::move(handle));
+  return std::make_unique<NcclCommunicator>(rank, size, HashOf(id), limits,
+                                            stream, *std::move(parts),
+                                            std::move(handle));
 }
 
 }  // namespace blockserve

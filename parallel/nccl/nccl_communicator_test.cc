@@ -98,6 +98,54 @@ TEST_P(NcclCommunicatorTest, AllReduceSums) {
   });
 }
 
+TEST_P(NcclCommunicatorTest, ReplayedCallsCountButNeedOneSlot) {
+  OnAllRanks([](int, Communicator& communicator) {
+    std::vector<float> values(6, 1.0f);
+    const auto sum_twice = [&] {
+      communicator.AllReduce(View(values, 2, 3));
+      communicator.AllReduce(View(values, 2, 3));
+    };
+    communicator.RunReplay(1, sum_twice);
+    ASSERT_TRUE(communicator.Synchronize().ok()) << communicator.error();
+    EXPECT_EQ(values[5], static_cast<float>(size() * size()));
+    // What a device was told to do again makes no calls.
+    for (int i = 0; i < 3; ++i) communicator.RunReplay(1, [] {});
+    communicator.RunReplay(2, [] {});
+    ASSERT_TRUE(communicator.Synchronize().ok()) << communicator.error();
+    const CommunicatorStats stats = communicator.stats();
+    EXPECT_EQ(stats.of(CollectiveOp::kAllReduce).num_calls, 8);
+    EXPECT_EQ(stats.of(CollectiveOp::kAllReduce).num_bytes, 8 * 24);
+  });
+}
+
+TEST_P(NcclCommunicatorTest, CommunicatorsHaveIdsOfTheirOwn) {
+  std::vector<uint64_t> ids;
+  for (int i = 0; i < 2; ++i) {
+    OnAllRanks([&](int rank, Communicator& communicator) {
+      if (rank == 0) ids.push_back(communicator.id());
+    });
+  }
+  EXPECT_NE(ids[0], ids[1]);
+}
+
+TEST_P(NcclCommunicatorTest, ALateReplayEndsAtTheDeadline) {
+  if (size() < 2) return;
+  OnAllRanks(
+      [](int rank, Communicator& communicator) {
+        std::vector<float> values(4, 1.0f);
+        communicator.RunReplay(1, [&] {
+          if (rank != 1) communicator.AllReduce(View(values, 1, 4));
+        });
+        if (rank == 1) return;
+        const absl::Status status = communicator.Synchronize();
+        EXPECT_TRUE(absl::IsDeadlineExceeded(status)) << status;
+        EXPECT_NE(status.message().find("1 collectives"),
+                  absl::string_view::npos)
+            << status;
+      },
+      absl::Milliseconds(200));
+}
+
 TEST_P(NcclCommunicatorTest, ReduceScatterGivesARankItsRows) {
   OnAllRanks([](int rank, Communicator& communicator) {
     for (const int64_t rows : {1, 2, 3, 7, 12}) {

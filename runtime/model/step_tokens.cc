@@ -66,6 +66,7 @@ void StepTokens::Fill(absl::Span<const DecodeRow> rows) {
                 tokens.begin() + i * tokens_per_step_);
     rows_.push_back(row.sampling);
   }
+  ops_.SetSampleRows(rows_);
 }
 
 TensorView StepTokens::all_tokens() const {
@@ -98,6 +99,7 @@ void StepTokens::Sample(const TensorView& input, const Matrix& head,
   const int64_t num_rows = rows_.size();
   SampleArgs args;
   args.rows = rows_;
+  args.rows_are_set = true;
   args.offset = offset;
   args.tokens = tokens();
   args.logprobs = all_logprobs().Rows(own_.begin, own_.end);
@@ -110,13 +112,15 @@ void StepTokens::Sample(const TensorView& input, const Matrix& head,
   if (observer_.enabled()) observer_.Show("logits", args.logits);
 }
 
+void StepTokens::Exchange() {
+  if (group_.is_alone()) return;
+  const std::array<TensorView, 4> arrays = {all_tokens(), all_logprobs(),
+                                            all_top_ids(), all_top_logprobs()};
+  group_.communicator->AllGather(
+      absl::MakeConstSpan(arrays).first(wants_alternatives_ ? 4 : 2));
+}
+
 void StepTokens::ReadBack() {
-  if (!group_.is_alone()) {
-    const std::array<TensorView, 4> arrays = {
-        all_tokens(), all_logprobs(), all_top_ids(), all_top_logprobs()};
-    group_.communicator->AllGather(
-        absl::MakeConstSpan(arrays).first(wants_alternatives_ ? 4 : 2));
-  }
   const size_t num_tokens =
       static_cast<size_t>(num_all_rows_) * tokens_per_step_;
   ops_.CopyToHost(all_tokens().data(), host_tokens_.data(),
@@ -130,9 +134,8 @@ void StepTokens::ReadBack() {
                   num_tokens * kMaxLogprobs * sizeof(float));
 }
 
-StepOutput StepTokens::output() const {
-  const size_t num_tokens =
-      static_cast<size_t>(num_all_rows_) * tokens_per_step_;
+StepOutput StepTokens::output(size_t num_rows) const {
+  const size_t num_tokens = num_rows * static_cast<size_t>(tokens_per_step_);
   StepOutput output;
   output.tokens = absl::MakeConstSpan(host_tokens_).first(num_tokens);
   output.logprobs = absl::MakeConstSpan(host_logprobs_).first(num_tokens);

@@ -47,12 +47,16 @@ class StepTokens {
   // Writes column `offset`.  input: T [num_rows, dim]
   void Sample(const TensorView& input, const Matrix& head, int offset);
 
-  // Enqueues the exchange of rows with the other ranks, one collective, and the
-  // copy to the host.
+  // Whether any rank's row wants the alternatives of its tokens.
+  bool wants_alternatives() const { return wants_alternatives_; }
+
+  // Enqueues the exchange of rows with the other ranks, one collective.
+  void Exchange();
+  // Enqueues the copy to the host.
   void ReadBack();
-  // All ranks' rows. Good after ReadBack and Ops::Synchronize, until the next
-  // Fill.
-  StepOutput output() const;
+  // The first `num_rows` of all ranks' rows. Good after ReadBack and
+  // Ops::Synchronize, until the next Fill.
+  StepOutput output(size_t num_rows) const;
 
  private:
   StepTokens(const ModelLimits& limits, int tokens_per_step, int vocab_size,

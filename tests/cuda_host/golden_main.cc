@@ -13,8 +13,9 @@
 namespace blockserve {
 namespace {
 
-int Run(const std::string& directory, GoldenOptions options, uint64_t seed) {
-  options.devices = HostCudaDevices(options.num_ranks, seed);
+int Run(const std::string& directory, GoldenOptions options, uint64_t seed,
+        bool graphs) {
+  options.devices = HostCudaDevices(options.num_ranks, seed, graphs);
   const absl::StatusOr<GoldenResult> result =
       RunGoldenCase(directory, options, std::cout);
   if (!result.ok()) {
@@ -34,6 +35,7 @@ int main(int argc, char** argv) {
   std::string directory;
   blockserve::GoldenOptions options;
   uint64_t seed = 1;
+  bool graphs = true;
   app.add_option("--case", directory,
                  "Directory with a checkpoint and cases.json")
       ->required();
@@ -44,9 +46,11 @@ int main(int argc, char** argv) {
                  "Ranks that share the model, each a device and a thread")
       ->capture_default_str()
       ->check(CLI::Range(1, 16));
+  app.add_option("--graphs", graphs, "Replay steps that come again (0 or 1)")
+      ->capture_default_str();
   app.add_option("--seed", seed,
                  "Of the order of threads, CTAs, streams and copies")
       ->capture_default_str();
   CLI11_PARSE(app, argc, argv);
-  return blockserve::Run(directory, options, seed);
+  return blockserve::Run(directory, options, seed, graphs);
 }

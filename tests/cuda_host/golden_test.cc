@@ -1,6 +1,6 @@
 // Golden cases through the whole CUDA backend without a GPU: alone and in
-// groups of ranks over NCCL, in fp32 and bf16, in several orders of threads and
-// copies.
+// groups of ranks over NCCL, in fp32 and bf16, with graphs and without, in
+// several orders of threads and copies.
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -23,6 +23,7 @@ struct HostRun {
   std::string directory;
   std::string dtype = "fp32";
   int num_ranks = 1;
+  bool graphs = true;
   uint64_t seed = 1;
 };
 
@@ -44,22 +45,27 @@ std::map<std::string, std::string> AllCases() {
   return cases;
 }
 
-// Every case alone and shared by two; the first one, which the reference was
-// run in bf16 too, in every way.
+// Every case in one way, ways taking turns; the first one, which the reference
+// was run in bf16 too, in every way. BLOCKSERVE_ALL_RUNS: every case in every
+// way.
 std::vector<HostRun> AllRuns() {
+  const bool all = std::getenv("BLOCKSERVE_ALL_RUNS") != nullptr;
   std::vector<HostRun> runs;
+  size_t turn = 0;
   for (const auto& [name, directory] : AllCases()) {
-    runs.push_back({directory});
-    runs.push_back({directory, "fp32", 2, 2});
-    if (name[0] != 'a') continue;
-    runs.push_back({directory, "bf16"});
-    for (const int num_ranks : {3, 4}) {
-      runs.push_back({directory, "fp32", num_ranks});
-      runs.push_back({directory, "bf16", num_ranks, 3});
+    const bool is_first = name[0] == 'a';
+    uint64_t seed = 1;
+    std::vector<HostRun> ways;
+    for (const int num_ranks : {1, 2, 4}) {
+      for (const bool graphs : {true, false}) {
+        ways.push_back({directory, "fp32", num_ranks, graphs, seed++});
+        if (!is_first) continue;
+        ways.push_back({directory, "bf16", num_ranks, graphs, seed++});
+      }
     }
-    for (const uint64_t seed : {4, 5}) {
-      runs.push_back({directory, "fp32", 1, seed});
-    }
+    if (is_first) ways.push_back({directory, "fp32", 3, true, seed});
+    if (!all && !is_first) ways = {ways[turn++ % ways.size()]};
+    runs.insert(runs.end(), ways.begin(), ways.end());
   }
   return runs;
 }
@@ -70,7 +76,8 @@ TEST_P(HostGoldenTest, EveryCheckPasses) {
   GoldenOptions options;
   options.dtype = GetParam().dtype;
   options.num_ranks = GetParam().num_ranks;
-  options.devices = HostCudaDevices(options.num_ranks, GetParam().seed);
+  options.devices =
+      HostCudaDevices(options.num_ranks, GetParam().seed, GetParam().graphs);
   std::ostringstream log;
   const auto result = RunGoldenCase(GetParam().directory, options, log);
   ASSERT_TRUE(result.ok()) << result.status();
@@ -83,6 +90,12 @@ TEST_P(HostGoldenTest, EveryCheckPasses) {
   // It was the kernels that did it.
   EXPECT_GT(CountsOfFakeCuda().kernels["sample"], 20);
   EXPECT_GT(CountsOfFakeCuda().num_matmuls, 1000);
+  const int64_t num_launches = CountsOfFakeCuda().num_graph_launches;
+  if (GetParam().graphs) {
+    EXPECT_GT(num_launches, 10);
+  } else {
+    EXPECT_EQ(num_launches, 0);
+  }
 }
 
 // Memory is freed in the end.
@@ -96,7 +109,8 @@ INSTANTIATE_TEST_SUITE_P(
       std::string name =
           std::filesystem::path(info.param.directory).filename().string() +
           "_" + info.param.dtype + "_ranks_" +
-          std::to_string(info.param.num_ranks) + "_seed_" +
+          std::to_string(info.param.num_ranks) +
+          (info.param.graphs ? "_graphs" : "_calls") + "_seed_" +
           std::to_string(info.param.seed);
       std::replace_if(
           name.begin(), name.end(),

@@ -21,15 +21,17 @@ constexpr CudaOptions kSmall = {.workspace_bytes = 1 << 16,
 
 }  // namespace
 
-GoldenDevices HostCudaDevices(int num_ranks, uint64_t seed) {
+GoldenDevices HostCudaDevices(int num_ranks, uint64_t seed, bool graphs) {
   ResetFakeCuda({.seed = seed, .num_devices = num_ranks});
   cuda_host::SetSchedule({cuda_host::Policy::kRandomWarps, seed});
   GoldenDevices devices;
-  devices.create_ops = [](const std::string& dtype,
-                          int rank) -> absl::StatusOr<std::unique_ptr<Ops>> {
+  devices.create_ops = [graphs](
+                           const std::string& dtype,
+                           int rank) -> absl::StatusOr<std::unique_ptr<Ops>> {
     CudaOptions options = kSmall;
     options.dtype = dtype == "bf16" ? DType::kBFloat16 : DType::kFloat32;
     options.device_ordinal = rank;
+    options.graphs = graphs;
     ASSIGN_OR_RETURN(std::unique_ptr<CudaOps> ops, CudaOps::Create(options));
     return ops;
   };

@@ -10,8 +10,9 @@ namespace blockserve {
 
 // One fake device for each of `num_ranks`, which NCCL's communicator connects
 // over a fake of NCCL. Everything whose order CUDA leaves open is ordered by
-// `seed`. Starts the fakes afresh: one at a time.
-GoldenDevices HostCudaDevices(int num_ranks, uint64_t seed);
+// `seed`. `graphs`: steps that come again are replayed. Starts the fakes
+// afresh: one at a time.
+GoldenDevices HostCudaDevices(int num_ranks, uint64_t seed, bool graphs = true);
 
 }  // namespace blockserve
 

@@ -95,6 +95,8 @@ void EnqueueOnFakeStream(cudaStream_t stream, std::function<void()> work) {
   stream->Enqueue(std::move(work));
 }
 
+bool IsRecording(cudaStream_t) { return false; }
+
 void OweLaunch(cudaStream_t stream, int num_launches) {
   stream->num_owed += num_launches;
 }

@@ -14,6 +14,8 @@ namespace blockserve {
 
 // Puts work of a fake library on a fake stream.
 void EnqueueOnFakeStream(cudaStream_t stream, std::function<void()> work);
+// Whether it is recorded there, to run later and again, and not now.
+bool IsRecording(cudaStream_t stream);
 // While one is owed, recording an event there is misuse: it would be done
 // before what it is to follow.
 void OweLaunch(cudaStream_t stream, int num_launches);

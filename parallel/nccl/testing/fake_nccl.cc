@@ -31,6 +31,8 @@ struct ncclComm {
   // Of what reached the stream; shared with its closures.
   std::shared_ptr<std::atomic<int>> num_running =
       std::make_shared<std::atomic<int>>(0);
+  // Shared with what graphs hold.
+  std::shared_ptr<bool> in_graphs = std::make_shared<bool>();
 };
 
 namespace {
@@ -73,16 +75,24 @@ bool CheckUsable(ncclComm_t communicator, const char* call) {
 
 // Puts a launch on its stream, as NCCL's own thread does some time later.
 void Launch(State& state, ncclComm_t communicator) {
-  bool hangs = std::exchange(state.hangs[communicator->rank], false);
-  blockserve::EnqueueOnFakeStream(
-      communicator->stream,
-      [group = communicator->group, rank = communicator->rank, hangs,
-       num_running = communicator->num_running,
-       calls = std::move(communicator->launch)] {
-        if (hangs) group->Hang(rank);
-        for (const FakeCollective& call : calls) group->Run(rank, call);
-        --*num_running;
-      });
+  const bool hangs = std::exchange(state.hangs[communicator->rank], false);
+  const auto run = [group = communicator->group, rank = communicator->rank,
+                    hangs, calls = std::move(communicator->launch)] {
+    if (hangs) group->Hang(rank);
+    for (const FakeCollective& call : calls) group->Run(rank, call);
+  };
+  if (blockserve::IsRecording(communicator->stream)) {
+    --*communicator->num_running;
+    blockserve::EnqueueOnFakeStream(
+        communicator->stream,
+        [run, token = communicator->in_graphs] { run(); });
+  } else {
+    blockserve::EnqueueOnFakeStream(
+        communicator->stream, [run, num_running = communicator->num_running] {
+          run();
+          --*num_running;
+        });
+  }
   blockserve::OweLaunch(communicator->stream, -1);
   communicator->launch.clear();
 }
@@ -252,6 +262,10 @@ ncclResult_t ncclCommDestroy(ncclComm_t communicator) {
   if (!CheckUsable(communicator, "ncclCommDestroy")) return ncclInvalidArgument;
   if (!communicator->is_finalized || *communicator->num_running > 0) {
     blockserve::ReportMisuse("destroyed before it was finalized");
+  }
+  // The real one waits for them, for ever.
+  if (communicator->in_graphs.use_count() > 1) {
+    blockserve::ReportMisuse("destroyed while a graph holds its calls");
   }
   communicator->is_freed = true;
   ++state.counts[communicator->rank].num_destroyed;

@@ -18,6 +18,11 @@ void EnqueueOnFakeStream(cudaStream_t stream, std::function<void()> work) {
   (void)cuda_host::FakeRuntime::Get().Enqueue("NCCL", stream, {"NCCL", run});
 }
 
+bool IsRecording(cudaStream_t stream) {
+  const std::lock_guard<std::mutex> lock(cuda_host::FakeRuntime::Get().mutex);
+  return stream->capture != nullptr;
+}
+
 // Events are recorded by the communicator, whose own tests look at their order.
 void OweLaunch(cudaStream_t, int) {}
 

@@ -38,7 +38,9 @@ BlockTransformerModel::BlockTransformerModel(const ModelConfig& config,
       ops_(ops),
       observer_(options.observer, ops),
       on_part_(options.on_part),
-      scratch_(ops) {}
+      scratch_(ops),
+      replay_(options.limits, config.block_length, options.observer != nullptr,
+              group_, ops) {}
 
 absl::StatusOr<std::unique_ptr<Model>> BlockTransformerModel::Load(
     const ModelConfig& config, const ModelOptions& options,
@@ -98,12 +100,22 @@ absl::Status BlockTransformerModel::LoadParts(const ModelOptions& options,
                        .vocab_size = config_.token_decoder.vocab_size});
 }
 
-absl::StatusOr<StepOutput> BlockTransformerModel::Step(const StepInput& input) {
-  RETURN_IF_ERROR(ValidateStep(input, rules_));
-  if (input.chunks.empty()) return StepOutput{};
+absl::StatusOr<StepOutput> BlockTransformerModel::Step(
+    const StepInput& wanted) {
+  RETURN_IF_ERROR(ValidateStep(wanted, rules_));
+  if (wanted.chunks.empty()) return StepOutput{};
   BeginPart(StepPart::kInput);
+  const StepInput input = replay_.Begin(wanted);
   SetInput(input);
+  const uint32_t variant = (tokens_->wants_alternatives() ? 1 : 0) |
+                           (token_decoder_->has_hidden_tokens() ? 2 : 0);
+  replay_.Run(variant, [&] { Enqueue(input); });
+  if (!input.rows.empty()) tokens_->ReadBack();
+  RETURN_IF_ERROR(replay_.Synchronize());
+  return tokens_->output(wanted.rows.size());
+}
 
+void BlockTransformerModel::Enqueue(const StepInput& input) {
   const PagedBatch& batch = block_decoder_->batch();
   const TensorView blocks = block_decoder_->residual();
   BeginPart(StepPart::kEmbedder);
@@ -112,17 +124,13 @@ absl::StatusOr<StepOutput> BlockTransformerModel::Step(const StepInput& input) {
   // [num_own_rows, block_dim]: what follows is data-parallel.
   BeginPart(StepPart::kCachedTrunk);
   const TensorView contexts = block_decoder_->Run();
-  if (!input.rows.empty()) {
-    if (tokens_->num_rows() > 0) {
-      BeginPart(StepPart::kTokenDecoder);
-      token_decoder_->Decode(contexts, input.num_tokens, *tokens_);
-    }
-    BeginPart(StepPart::kOutput);
-    tokens_->ReadBack();
+  if (input.rows.empty()) return;
+  if (tokens_->num_rows() > 0) {
+    BeginPart(StepPart::kTokenDecoder);
+    token_decoder_->Decode(contexts, input.num_tokens, *tokens_);
   }
-  RETURN_IF_ERROR(SynchronizeGroup(group_));
-  RETURN_IF_ERROR(ops_.Synchronize());
-  return tokens_->output();
+  BeginPart(StepPart::kOutput);
+  tokens_->Exchange();
 }
 
 void BlockTransformerModel::SetInput(const StepInput& input) {

@@ -20,6 +20,7 @@
 #include "runtime/model/block_transformer/token_decoder.h"
 #include "runtime/model/cached_trunk.h"
 #include "runtime/model/model.h"
+#include "runtime/model/step_replay.h"
 #include "runtime/model/step_tokens.h"
 #include "runtime/model/step_validation.h"
 
@@ -48,6 +49,8 @@ class BlockTransformerModel final : public Model {
   }
   // Fills the host's side of the step and uploads it.
   void SetInput(const StepInput& input);
+  // Enqueues the step between its input and the way back of its tokens.
+  void Enqueue(const StepInput& input);
 
   const ModelConfig config_;
   const StepRules rules_;
@@ -62,6 +65,7 @@ class BlockTransformerModel final : public Model {
   std::unique_ptr<CachedTrunk> block_decoder_;
   std::unique_ptr<TokenDecoder> token_decoder_;
   std::unique_ptr<StepTokens> tokens_;
+  StepReplay replay_;
   std::vector<PartSize> parts_;
 };
 

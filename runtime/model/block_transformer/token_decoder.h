@@ -40,6 +40,9 @@ class TokenDecoder {
   // Takes the masks of forced tokens, before the metadata is uploaded.
   void SetRows(absl::Span<const DecodeRow> rows);
 
+  // Whether any of them hides a token from later ones.
+  bool has_hidden_tokens() const { return has_hidden_tokens_; }
+
   // Writes the first `num_tokens` offsets of `tokens`. Enqueued.
   //   contexts: T [num_rows, block_dim]
   void Decode(const TensorView& contexts, int num_tokens, StepTokens& tokens);

@@ -20,7 +20,9 @@ GptNeoXModel::GptNeoXModel(const ModelConfig& config,
       observer_(options.observer, ops),
       on_part_(options.on_part),
       scratch_(ops),
-      ids_(metadata_.AddInt32(options.limits.max_units_per_step)) {}
+      ids_(metadata_.AddInt32(options.limits.max_units_per_step)),
+      replay_(options.limits, /*tokens_per_unit=*/1,
+              options.observer != nullptr, group_, ops) {}
 
 absl::StatusOr<std::unique_ptr<Model>> GptNeoXModel::Load(
     const ModelConfig& config, const ModelOptions& options,
@@ -66,26 +68,29 @@ absl::Status GptNeoXModel::LoadParts(WeightLoader& loader) {
                        .vocab_size = trunk.vocab_size});
 }
 
-absl::StatusOr<StepOutput> GptNeoXModel::Step(const StepInput& input) {
-  RETURN_IF_ERROR(ValidateStep(input, rules_));
-  if (input.chunks.empty()) return StepOutput{};
+absl::StatusOr<StepOutput> GptNeoXModel::Step(const StepInput& wanted) {
+  RETURN_IF_ERROR(ValidateStep(wanted, rules_));
+  if (wanted.chunks.empty()) return StepOutput{};
   BeginPart(StepPart::kInput);
+  const StepInput input = replay_.Begin(wanted);
   SetInput(input);
+  replay_.Run(tokens_->wants_alternatives() ? 1 : 0, [&] { Enqueue(input); });
+  if (!input.rows.empty()) tokens_->ReadBack();
+  RETURN_IF_ERROR(replay_.Synchronize());
+  return tokens_->output(wanted.rows.size());
+}
 
+void GptNeoXModel::Enqueue(const StepInput& input) {
   const TensorView residual = trunk_->residual();  // [num_units, hidden_dim]
   BeginPart(StepPart::kEmbedder);
   table_.Lookup(ops_, metadata_.DeviceInt32(ids_, {residual.dim(0)}), residual);
   BeginPart(StepPart::kCachedTrunk);
   const TensorView outputs = trunk_->Run();  // [num_own_rows, hidden_dim]
-  if (!input.rows.empty()) {
-    BeginPart(StepPart::kTokenDecoder);
-    if (tokens_->num_rows() > 0) tokens_->Sample(outputs, *head_, /*offset=*/0);
-    BeginPart(StepPart::kOutput);
-    tokens_->ReadBack();
-  }
-  RETURN_IF_ERROR(SynchronizeGroup(group_));
-  RETURN_IF_ERROR(ops_.Synchronize());
-  return tokens_->output();
+  if (input.rows.empty()) return;
+  BeginPart(StepPart::kTokenDecoder);
+  if (tokens_->num_rows() > 0) tokens_->Sample(outputs, *head_, /*offset=*/0);
+  BeginPart(StepPart::kOutput);
+  tokens_->Exchange();
 }
 
 void GptNeoXModel::SetInput(const StepInput& input) {

@@ -18,6 +18,7 @@
 #include "runtime/layers/weight_loader.h"
 #include "runtime/model/cached_trunk.h"
 #include "runtime/model/model.h"
+#include "runtime/model/step_replay.h"
 #include "runtime/model/step_tokens.h"
 #include "runtime/model/step_validation.h"
 
@@ -45,6 +46,8 @@ class GptNeoXModel final : public Model {
     if (on_part_) on_part_(part);
   }
   void SetInput(const StepInput& input);
+  // Enqueues the step between its input and the way back of its tokens.
+  void Enqueue(const StepInput& input);
 
   const ModelConfig config_;
   const StepRules rules_;
@@ -60,6 +63,7 @@ class GptNeoXModel final : public Model {
   std::unique_ptr<CachedTrunk> trunk_;
   std::unique_ptr<Matrix> head_;  // [vocab_size, hidden_dim]
   std::unique_ptr<StepTokens> tokens_;
+  StepReplay replay_;
   std::vector<PartSize> parts_;
 };
 
