@@ -5,13 +5,9 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include <filesystem>
-#include <fstream>
 #include <functional>
 #include <memory>
-#include <sstream>
 #include <string>
-#include <thread>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
@@ -20,32 +16,13 @@
 #include "parallel/nccl/nccl_communicator.h"
 #include "parallel/nccl/testing/fake_cuda.h"
 #include "parallel/nccl/testing/fake_nccl.h"
+#include "parallel/nccl/testing/file_exchange.h"
 
 namespace blockserve {
 namespace {
 
 constexpr int kSize = 3;
 constexpr int kPassed = 7;  // an exit code that nothing else has
-
-// Blobs as files, which a rank sees when they are whole.
-BlobExchange ExchangeByFiles(const std::string& path, int rank) {
-  return [=](std::string mine) -> absl::StatusOr<std::vector<std::string>> {
-    const auto name = [&](int of) { return absl::StrCat(path, ".blob.", of); };
-    const std::string begun = absl::StrCat(name(rank), ".begun");
-    std::ofstream(begun) << mine;
-    std::filesystem::rename(begun, name(rank));
-    std::vector<std::string> blobs;
-    for (int of = 0; of < kSize; ++of) {
-      while (!std::filesystem::exists(name(of))) {
-        absl::SleepFor(absl::Milliseconds(1));
-      }
-      std::stringstream bytes;
-      bytes << std::ifstream(name(of)).rdbuf();
-      blobs.push_back(bytes.str());
-    }
-    return blobs;
-  };
-}
 
 class NcclProcessesTest : public testing::Test {
  protected:
@@ -75,7 +52,7 @@ class NcclProcessesTest : public testing::Test {
     {
       auto made = CreateNcclCommunicator(
           rank, kSize, {.max_bytes = 1 << 16, .timeout = timeout}, stream,
-          ExchangeByFiles(path, rank));
+          ExchangeByFiles(path, rank, kSize));
       passed = made.ok() && body(rank, **made);
     }
     cudaStreamDestroy(stream);

@@ -31,7 +31,7 @@ class ProcessFakeGroup final : public FakeGroup {
 
  private:
   // More than any test exchanges.
-  static constexpr size_t kMaxBytes = 1 << 18;
+  static constexpr size_t kMaxBytes = 4 << 20;
 
   // One rank's part of the file; zero at first.
   struct Slot {
