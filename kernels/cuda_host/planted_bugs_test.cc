@@ -81,6 +81,27 @@ TEST(PlantedBugsTest, MissingBarrierBeforeReuseIsFoundByRandomWarps) {
   }
 }
 
+// One element too far reads what nobody wrote.
+TEST(PlantedBugsTest, SharedIndexOffByOneGivesNan) {
+  for (const Policy policy : kPolicies) {
+    SetSchedule({policy, 1});
+    int num_wrong = 0;
+    RunOnce(64, [&] {
+      SHARED_ARRAY(float, values, 65);
+      values[threadIdx.x] = 1.0f;
+      __syncthreads();
+      if (!(values[threadIdx.x + 1] == 1.0f)) ++num_wrong;
+    });
+    EXPECT_EQ(num_wrong, 1);
+  }
+}
+
+TEST(PlantedBugsTest, HalfAWarpAtABarrierOfAll) {
+  ExpectCaught(32, "warp", [] {
+    if (threadIdx.x < 16) __syncwarp(kAll);
+  });
+}
+
 TEST(PlantedBugsTest, BarrierInABranch) {
   ExpectCaught(64, "barrier", [] {
     if (threadIdx.x < 32) __syncthreads();

@@ -61,8 +61,10 @@ TEST(CallRingTest, TheDeadlineRunsFromWhenTheDeviceReachedTheCall) {
 
 TEST(CallRingTest, AReplayIsOneCallThatCountsAsSeveral) {
   CommunicatorStats calls;
-  calls.of(CollectiveOp::kAllReduce) = {.num_calls = 3, .num_bytes = 24, .time = {}};
-  calls.of(CollectiveOp::kAllGather) = {.num_calls = 1, .num_bytes = 5, .time = {}};
+  calls.of(CollectiveOp::kAllReduce) = {
+      .num_calls = 3, .num_bytes = 24, .time = {}};
+  calls.of(CollectiveOp::kAllGather) = {
+      .num_calls = 1, .num_bytes = 5, .time = {}};
   CallRing ring(1, absl::Seconds(1));
   ring.AddReplay(calls);
   EXPECT_TRUE(ring.full());

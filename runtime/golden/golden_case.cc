@@ -256,10 +256,11 @@ absl::StatusOr<GoldenResult> RunGoldenCase(const std::string& directory,
   RETURN_IF_ERROR(CheckScoreLayouts(cases.score, config, log));
   GoldenCase golden(directory, options, config, limits, log);
   RETURN_IF_ERROR(golden.CheckGeneration(cases));
-  if (tensors.has_value()) {
+  const bool has_all_ranks = options.devices.only_rank < 0;
+  if (tensors.has_value() && has_all_ranks) {
     RETURN_IF_ERROR(golden.CheckIntermediates(*tensors));
   }
-  if (options.dtype == "bf16") {
+  if (options.dtype == "bf16" && has_all_ranks) {
     ASSIGN_OR_RETURN(const std::set<std::string> names,
                      ReadLowerPrecisionNames(directory));
     if (!names.empty()) {

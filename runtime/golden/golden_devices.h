@@ -12,7 +12,7 @@
 
 namespace blockserve {
 
-// Both or neither are set; as InProcessGroupOptions has them.
+// Both functions or neither are set; as InProcessGroupOptions has them.
 struct GoldenDevices {
   // dtype: "fp32" or "bf16"
   std::function<absl::StatusOr<std::unique_ptr<Ops>>(const std::string& dtype,
@@ -21,6 +21,9 @@ struct GoldenDevices {
   std::function<absl::StatusOr<std::unique_ptr<Communicator>>(
       int rank, const CommunicatorLimits& limits, Ops& ops)>
       connect;
+  // This process runs that rank alone; the others run the same case. Not what
+  // needs the tensors of all ranks. -1: all of them.
+  int only_rank = -1;
 };
 
 }  // namespace blockserve

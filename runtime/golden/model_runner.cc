@@ -34,6 +34,7 @@ absl::StatusOr<std::unique_ptr<ModelRunner>> ModelRunner::Create(
   std::unique_ptr<ModelRunner> runner(new ModelRunner());
   InProcessGroupOptions group;
   group.size = backend.num_ranks;
+  group.only_rank = backend.devices.only_rank;
   group.connect = backend.devices.connect;
   group.create_ops =
       [&backend](int rank) -> absl::StatusOr<std::unique_ptr<Ops>> {

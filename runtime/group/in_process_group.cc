@@ -37,7 +37,9 @@ struct Rank {
 
 class ThreadedGroup final : public InProcessGroup {
  public:
-  explicit ThreadedGroup(int size) : ranks_(size) {}
+  // `num_ranks` of a group, from rank `first_rank` on.
+  ThreadedGroup(int num_ranks, int first_rank)
+      : first_rank_(first_rank), ranks_(num_ranks) {}
 
   ~ThreadedGroup() override {
     {
@@ -53,8 +55,8 @@ class ThreadedGroup final : public InProcessGroup {
   absl::Status LoadRanks(const ModelConfig& config,
                          const CheckpointOpener& open_checkpoint,
                          const InProcessGroupOptions& options) {
-    for (int r = 0; r < options.size; ++r) {
-      ASSIGN_OR_RETURN(ranks_[r].ops, options.create_ops(r));
+    for (int r = 0; r < num_ranks(); ++r) {
+      ASSIGN_OR_RETURN(ranks_[r].ops, options.create_ops(first_rank_ + r));
     }
     // Threads exchange what is in the host's memory.
     if (options.size > 1 && !options.connect &&
@@ -64,12 +66,12 @@ class ThreadedGroup final : public InProcessGroup {
           ranks_[0].ops->Describe(), ", got ", options.size));
     }
     if (options.size > 1) RETURN_IF_ERROR(Connect(config, options));
-    for (int r = 0; r < options.size; ++r) {
+    for (int r = 0; r < num_ranks(); ++r) {
       Rank& rank = ranks_[r];
-      rank.group = {r, options.size, rank.communicator.get()};
+      rank.group = {first_rank_ + r, options.size, rank.communicator.get()};
       RETURN_IF_ERROR(LoadRank(config, open_checkpoint, options, rank));
     }
-    for (int r = 1; r < options.size; ++r) {
+    for (int r = 1; r < num_ranks(); ++r) {
       ranks_[r].thread = std::thread([this, r] { RunSteps(ranks_[r]); });
     }
     return absl::OkStatus();
@@ -106,6 +108,8 @@ class ThreadedGroup final : public InProcessGroup {
   }
 
  private:
+  int num_ranks() const { return static_cast<int>(ranks_.size()); }
+
   absl::Status Connect(const ModelConfig& config,
                        const InProcessGroupOptions& options) {
     const CommunicatorLimits limits = {
@@ -120,7 +124,7 @@ class ThreadedGroup final : public InProcessGroup {
         ranks_[r].communicator = std::move(communicators[r]);
       }
     }
-    for (int r = 0; options.wrap_communicator && r < options.size; ++r) {
+    for (int r = 0; options.wrap_communicator && r < num_ranks(); ++r) {
       ranks_[r].communicator =
           options.wrap_communicator(r, std::move(ranks_[r].communicator));
     }
@@ -131,10 +135,10 @@ class ThreadedGroup final : public InProcessGroup {
   absl::Status ConnectDevices(const CommunicatorLimits& limits,
                               const InProcessGroupOptions& options) {
     std::vector<std::thread> threads;
-    for (int r = 0; r < options.size; ++r) {
+    for (int r = 0; r < num_ranks(); ++r) {
       threads.emplace_back([&, r] {
         Rank& rank = ranks_[r];
-        auto communicator = options.connect(r, limits, *rank.ops);
+        auto communicator = options.connect(first_rank_ + r, limits, *rank.ops);
         rank.status = communicator.status();
         if (communicator.ok()) rank.communicator = *std::move(communicator);
       });
@@ -194,6 +198,7 @@ class ThreadedGroup final : public InProcessGroup {
 
   const Model& lead() const { return *ranks_[0].model; }
 
+  const int first_rank_;
   std::vector<Rank> ranks_;
   std::mutex mutex_;
   std::condition_variable wake_;  // the ranks' threads
@@ -220,7 +225,14 @@ absl::StatusOr<std::unique_ptr<InProcessGroup>> InProcessGroup::Load(
     return absl::InvalidArgumentError(absl::StrCat(
         "ranks: expected 1 to ", kMaxRanks, ", got ", options.size));
   }
-  auto group = std::make_unique<ThreadedGroup>(options.size);
+  const bool has_one = options.only_rank >= 0;
+  if (has_one && (options.only_rank >= options.size || !options.connect)) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("rank ", options.only_rank, " of ", options.size,
+                     " alone: expected a lower one, and how it connects"));
+  }
+  auto group = has_one ? std::make_unique<ThreadedGroup>(1, options.only_rank)
+                       : std::make_unique<ThreadedGroup>(options.size, 0);
   RETURN_IF_ERROR(group->LoadRanks(config, open_checkpoint, options));
   return group;
 }

@@ -20,6 +20,9 @@ namespace blockserve {
 
 struct InProcessGroupOptions {
   int size = 1;
+  // If not -1, only this one of the ranks is here; whoever has the others takes
+  // the same steps. Needs `connect`. The model is then that rank's.
+  int only_rank = -1;
   // Of every rank, but `on_part` of rank 0 alone; `group` and `observer` are
   // filled in.
   ModelOptions model;

@@ -3,6 +3,7 @@
 #define BLOCKSERVE_TESTS_CUDA_HOST_HOST_DEVICES_H_
 
 #include <cstdint>
+#include <string>
 
 #include "runtime/golden/golden_devices.h"
 
@@ -13,6 +14,12 @@ namespace blockserve {
 // `seed`. `graphs`: steps that come again are replayed. Starts the fakes
 // afresh: one at a time.
 GoldenDevices HostCudaDevices(int num_ranks, uint64_t seed, bool graphs = true);
+
+// The device of one rank of several processes, which find each other by files
+// named `path` and more.
+GoldenDevices HostCudaDeviceOfProcess(const std::string& path, int rank,
+                                      int num_ranks, uint64_t seed,
+                                      bool graphs = true);
 
 }  // namespace blockserve
 

@@ -9,36 +9,42 @@ namespace {
 
 using Kind = FakeCollective::Kind;
 
+}  // namespace
+
 size_t BytesOf(const FakeCollective& collective) {
   if (collective.type == ncclFloat32) return collective.count * sizeof(float);
   if (collective.type != ncclUint8) ReportMisuse("a type the fake lacks");
   return collective.count;
 }
 
-}  // namespace
+size_t SentBytesOf(const FakeCollective& collective, int size) {
+  return BytesOf(collective) * (collective.kind == Kind::kReduceScatter
+                                    ? static_cast<size_t>(size)
+                                    : size_t{1});
+}
 
-FakeGroup::FakeGroup(int size)
-    : size_(size),
+ThreadFakeGroup::ThreadFakeGroup(int size)
+    : FakeGroup(size),
       is_aborted_(static_cast<size_t>(size)),
       next_round_(static_cast<size_t>(size)) {}
 
-void FakeGroup::Join() {
+void ThreadFakeGroup::Join(int) {
   const std::lock_guard<std::mutex> lock(mutex_);
   ++num_joined_;
 }
 
-bool FakeGroup::IsComplete() const {
+bool ThreadFakeGroup::IsComplete() const {
   const std::lock_guard<std::mutex> lock(mutex_);
-  return num_joined_ == size_;
+  return num_joined_ == size();
 }
 
-void FakeGroup::Run(int rank, const FakeCollective& collective) {
+void ThreadFakeGroup::Run(int rank, const FakeCollective& collective) {
   const auto self = static_cast<size_t>(rank);
   std::unique_lock<std::mutex> lock(mutex_);
   if (is_aborted_[self]) return;
   Round& round = rounds_[next_round_[self]++];
   round.come[rank] = collective;
-  if (static_cast<int>(round.come.size()) == size_ && Matches(round)) {
+  if (static_cast<int>(round.come.size()) == size() && Matches(round)) {
     Perform(round);
     round.is_done = true;
     changed_.notify_all();
@@ -48,18 +54,18 @@ void FakeGroup::Run(int rank, const FakeCollective& collective) {
   if (!round.is_done) round.come.erase(rank);
 }
 
-void FakeGroup::Hang(int rank) {
+void ThreadFakeGroup::Hang(int rank) {
   std::unique_lock<std::mutex> lock(mutex_);
   changed_.wait(lock, [&] { return is_aborted_[static_cast<size_t>(rank)]; });
 }
 
-void FakeGroup::Abort(int rank) {
+void ThreadFakeGroup::Abort(int rank) {
   const std::lock_guard<std::mutex> lock(mutex_);
   is_aborted_[static_cast<size_t>(rank)] = true;
   changed_.notify_all();
 }
 
-bool FakeGroup::Matches(const Round& round) const {
+bool ThreadFakeGroup::Matches(const Round& round) const {
   const FakeCollective& first = round.come.at(0);
   for (const auto& [rank, other] : round.come) {
     if (other.kind != first.kind || other.count != first.count ||
@@ -70,7 +76,7 @@ bool FakeGroup::Matches(const Round& round) const {
   return true;
 }
 
-void FakeGroup::Perform(Round& round) const {
+void ThreadFakeGroup::Perform(Round& round) const {
   const FakeCollective& first = round.come.at(0);
   const size_t num_bytes = BytesOf(first);
   const bool sums = first.kind == Kind::kAllReduce ||
@@ -78,7 +84,7 @@ void FakeGroup::Perform(Round& round) const {
                     first.kind == Kind::kReduceScatter;
   if (sums) {
     const size_t num_terms = first.count * (first.kind == Kind::kReduceScatter
-                                                ? static_cast<size_t>(size_)
+                                                ? static_cast<size_t>(size())
                                                 : size_t{1});
     std::vector<float> sum(num_terms, 0.0f);
     for (const auto& [rank, part] : round.come) {

@@ -30,21 +30,43 @@ struct FakeCollective {
   int root = 0;
 };
 
+// Bytes of one receive buffer's part, and of what a rank sends.
+size_t BytesOf(const FakeCollective& collective);
+size_t SentBytesOf(const FakeCollective& collective, int size);
+
 // Collectives are matched by their order. Any thread.
 class FakeGroup {
  public:
-  explicit FakeGroup(int size);
+  explicit FakeGroup(int size) : size_(size) {}
+  virtual ~FakeGroup() = default;
 
   int size() const { return size_; }
-  void Join();
-  bool IsComplete() const;
+  virtual void Join(int rank) = 0;
+  virtual bool IsComplete() const = 0;
+  // Whether a peer's process is no more, which NCCL finds out by itself.
+  virtual bool IsPeerLost() const { return false; }
 
   // On a stream's thread: waits for the peers, or for an abort of this rank.
   // Calls that do not match are never done, as on a device.
-  void Run(int rank, const FakeCollective& collective);
+  virtual void Run(int rank, const FakeCollective& collective) = 0;
   // Waits for an abort of this rank.
-  void Hang(int rank);
-  void Abort(int rank);
+  virtual void Hang(int rank) = 0;
+  virtual void Abort(int rank) = 0;
+
+ private:
+  const int size_;
+};
+
+// Of ranks that are threads of this process.
+class ThreadFakeGroup final : public FakeGroup {
+ public:
+  explicit ThreadFakeGroup(int size);
+
+  void Join(int rank) override;
+  bool IsComplete() const override;
+  void Run(int rank, const FakeCollective& collective) override;
+  void Hang(int rank) override;
+  void Abort(int rank) override;
 
  private:
   struct Round {
@@ -55,7 +77,6 @@ class FakeGroup {
   bool Matches(const Round& round) const;
   void Perform(Round& round) const;
 
-  const int size_;
   mutable std::mutex mutex_;
   std::condition_variable changed_;
   int num_joined_ = 0;

@@ -1,5 +1,7 @@
 #include "parallel/nccl/testing/fake_nccl.h"
 
+#include <unistd.h>
+
 #include <atomic>
 #include <cstdint>
 #include <cstring>
@@ -12,6 +14,7 @@
 
 #include "parallel/nccl/testing/fake_cuda.h"
 #include "parallel/nccl/testing/fake_group.h"
+#include "parallel/nccl/testing/process_fake_group.h"
 
 using blockserve::FakeCollective;
 using blockserve::FakeGroup;
@@ -41,6 +44,7 @@ struct State {
   std::mutex mutex;
   int num_polls = 3;
   bool notices_aborts = false;
+  std::string path;  // of files that processes share, or empty
   std::map<int, bool> hangs;
   std::map<int, ncclResult_t> async_errors;
   std::map<int, ncclResult_t> failures;
@@ -174,6 +178,11 @@ void FakeNccl::FailNextCall(int rank, ncclResult_t error) {
   TheState().failures[rank] = error;
 }
 
+void FakeNccl::ShareAmongProcesses(const std::string& path) {
+  const std::lock_guard<std::mutex> lock(TheState().mutex);
+  TheState().path = path;
+}
+
 void FakeNccl::SetNoticesAborts(bool notices) {
   const std::lock_guard<std::mutex> lock(TheState().mutex);
   TheState().notices_aborts = notices;
@@ -196,6 +205,9 @@ ncclResult_t ncclGetUniqueId(ncclUniqueId* id) {
   const std::lock_guard<std::mutex> lock(state.mutex);
   std::memset(id, 0, sizeof(*id));
   std::memcpy(id->internal, &state.next_id, sizeof(state.next_id));
+  // Whoever draws it: processes that share files draw different ones.
+  const int64_t process = getpid();
+  std::memcpy(id->internal + sizeof(state.next_id), &process, sizeof(process));
   ++state.next_id;
   return ncclSuccess;
 }
@@ -210,10 +222,23 @@ ncclResult_t ncclCommInitRankConfig(ncclComm_t* communicator, int size,
   const std::lock_guard<std::mutex> lock(state.mutex);
   int64_t number = 0;
   std::memcpy(&number, id.internal, sizeof(number));
-  if (number <= 0 || number >= state.next_id) return ncclInvalidArgument;
+  int64_t process = 0;
+  std::memcpy(&process, id.internal + sizeof(number), sizeof(process));
+  // Another process's are not known here.
+  if (number <= 0 || (state.path.empty() && number >= state.next_id)) {
+    return ncclInvalidArgument;
+  }
   std::shared_ptr<FakeGroup>& group = state.groups[number];
-  if (group == nullptr) group = std::make_shared<FakeGroup>(size);
-  group->Join();
+  if (group == nullptr && state.path.empty()) {
+    group = std::make_shared<blockserve::ThreadFakeGroup>(size);
+  } else if (group == nullptr) {
+    group = blockserve::ProcessFakeGroup::Open(state.path + "." +
+                                                   std::to_string(process) +
+                                                   "." + std::to_string(number),
+                                               size);
+    if (group == nullptr) return ncclSystemError;
+  }
+  group->Join(rank);
   state.communicators.push_back(std::make_unique<ncclComm>());
   *communicator = state.communicators.back().get();
   (*communicator)->group = group;
@@ -232,6 +257,8 @@ ncclResult_t ncclCommGetAsyncError(ncclComm_t communicator,
   const auto injected = state.async_errors.find(communicator->rank);
   if (injected != state.async_errors.end()) {
     *error = injected->second;
+  } else if (communicator->group->IsPeerLost()) {
+    *error = ncclRemoteError;
   } else if (!communicator->group->IsComplete()) {
     *error = ncclInProgress;
   } else if (!communicator->launch.empty()) {

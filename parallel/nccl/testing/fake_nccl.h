@@ -1,5 +1,6 @@
 // The functions of NCCL that the communicator calls, between ranks that are
-// threads of one process, on a fake CUDA. Linked instead of libnccl.
+// threads of one process or processes, on a fake CUDA. Linked instead of
+// libnccl.
 //
 // As the real one in what is easily got wrong: a communicator does not block,
 // connecting and enqueueing are "in progress" for some polls, the device waits
@@ -30,6 +31,10 @@ class FakeNccl {
  public:
   // Forgets faults and counts.
   static void Reset();
+
+  // Ranks are processes from now on, which find each other by files named
+  // `path` and a number; empty: threads again.
+  static void ShareAmongProcesses(const std::string& path);
 
   // Every launch is in progress for so many polls; at first 3.
   static void SetPolls(int num_polls);
