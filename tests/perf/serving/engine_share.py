@@ -45,10 +45,11 @@ def bench_serve(options):
             options.worker, directory, *flags) as worker, routing(
                 options, worker, 2 * options.batch) as router:
         # As the engine's benchmark does: a run of the whole shape goes before.
+        concurrency = f"--concurrency={options.concurrency or options.batch}"
+        load(options, [worker, router],
+             [concurrency, f"--num_requests={options.batch}"])
         report, cpu = load(options, [worker, router], [
-            f"--concurrency={options.concurrency or options.batch}",
-            f"--warmup={options.batch}",
-            f"--num_requests={options.batch * options.waves}"])
+            concurrency, f"--num_requests={options.batch * options.waves}"])
     return report, [seconds / report["duration"] for seconds in cpu]
 
 
