@@ -1,5 +1,6 @@
 #include "router/request_registry.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "runtime/base/monotonic_clock.h"
@@ -10,6 +11,7 @@ void RequestRegistry::Add(const std::string& id, absl::Time deadline,
                           std::shared_ptr<ActiveRequest> request) {
   absl::MutexLock lock(&mutex_);
   entries_.emplace(id, Entry{deadline, std::move(request)});
+  earliest_deadline_ = std::min(earliest_deadline_, deadline);
 }
 
 void RequestRegistry::Remove(const std::string& id,
@@ -42,8 +44,11 @@ void RequestRegistry::EndExpired(absl::Time now) {
   std::vector<std::shared_ptr<ActiveRequest>> requests;
   {
     absl::MutexLock lock(&mutex_);
+    if (earliest_deadline_ >= now) return;
+    earliest_deadline_ = absl::InfiniteFuture();
     for (const auto& [id, entry] : entries_) {
       if (entry.deadline < now) requests.push_back(entry.request);
+      earliest_deadline_ = std::min(earliest_deadline_, entry.deadline);
     }
   }
   for (const auto& request : requests) {

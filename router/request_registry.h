@@ -53,6 +53,10 @@ class RequestRegistry {
   mutable absl::Mutex mutex_;
   mutable absl::CondVar emptied_;
   std::unordered_multimap<std::string, Entry> entries_ ABSL_GUARDED_BY(mutex_);
+  // No deadline is before it. Spares EndExpired, which is called often, a look
+  // at every request: each is a miss of the cache.
+  absl::Time earliest_deadline_ ABSL_GUARDED_BY(mutex_) =
+      absl::InfiniteFuture();
 };
 
 }  // namespace blockserve

@@ -62,6 +62,34 @@ TEST(RequestRegistryTest, EndsExpiredByWhetherTheyStarted) {
   EXPECT_TRUE(in_time->reasons.empty());
 }
 
+TEST(RequestRegistryTest, EndsAtEachDeadlineInWhateverOrderTheyCome) {
+  RequestRegistry registry;
+  auto late = std::make_shared<FakeRequest>();
+  auto early = std::make_shared<FakeRequest>();
+  auto added_last = std::make_shared<FakeRequest>();
+  registry.Add("a", kNow + absl::Seconds(3), late);
+  registry.Add("b", kNow + absl::Seconds(1), early);
+  registry.EndExpired(kNow + absl::Seconds(1));  // not past it yet
+  EXPECT_TRUE(early->reasons.empty());
+  registry.EndExpired(kNow + absl::Seconds(2));
+  EXPECT_EQ(early->reasons.size(), 1u);
+  registry.Remove("b", early.get());
+  registry.EndExpired(kNow + absl::Seconds(2));
+  registry.Add("c", kNow + absl::Seconds(2), added_last);
+  registry.EndExpired(kNow + absl::Seconds(4));
+  EXPECT_EQ(added_last->reasons.size(), 1u);
+  EXPECT_EQ(late->reasons.size(), 1u);
+}
+
+TEST(RequestRegistryTest, EndsAnExpiredOneUntilItIsRemoved) {
+  RequestRegistry registry;
+  auto request = std::make_shared<FakeRequest>();
+  registry.Add("a", kNow, request);
+  registry.EndExpired(kNow + absl::Seconds(1));
+  registry.EndExpired(kNow + absl::Seconds(2));
+  EXPECT_EQ(request->reasons.size(), 2u);
+}
+
 TEST(RequestRegistryTest, WaitsUntilEmpty) {
   RequestRegistry registry;
   EXPECT_TRUE(registry.WaitUntilEmpty(absl::ZeroDuration()));

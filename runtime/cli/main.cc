@@ -3,6 +3,7 @@
 
 #include <csignal>
 
+#include "absl/synchronization/mutex.h"
 #include "runtime/cli/commands.h"
 #include "runtime/serving/process.h"
 
@@ -11,6 +12,8 @@ int main(int argc, char** argv) {
   FLAGS_minloglevel = google::GLOG_WARNING;
   google::InitGoogleLogging(argv[0]);
   std::signal(SIGPIPE, SIG_IGN);
+  // As InitServerProcess does: a client under load pays for the check too.
+  absl::SetMutexDeadlockDetectionMode(absl::OnDeadlockCycle::kIgnore);
 
   CLI::App app(
       "BlockServe serves Block Transformer language models.\n"
